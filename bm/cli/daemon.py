@@ -150,7 +150,9 @@ def _problems(status: dict[str, Any], daemon: Daemon) -> list[str]:
     return found
 
 
-def status(as_json: Json = False) -> None:
+def status(
+    every: Annotated[bool, typer.Option("--all", help="Show every node of the team.")] = False, as_json: Json = False
+) -> None:
     """Show whether the daemon is running, and how it is."""
     from bm import __version__
     from bm.cli.exits import FAILED, NOT_RUNNING
@@ -177,6 +179,9 @@ def status(as_json: Json = False) -> None:
         own = {"running": True, "url": found.daemon.url, "cli_version": __version__, "version_skew": skew}
         render.json(own | answer | {"service": name})
         return
+    if every:
+        _every_node(answer)
+        return
     installed = {"service": f"{service.name} of {service.manager}"} if name else {}
     providers = admin.ask_daemon(paths, found.daemon, "GET", "/admin/providers")["providers"]
     render.facts(_status_facts(answer, found.daemon, providers) | installed)
@@ -190,6 +195,23 @@ def status(as_json: Json = False) -> None:
     for warning in notes:
         render.note(f"note: {warning}")
     _note_service(service, as_json=as_json)
+
+
+def _every_node(answer: dict[str, Any]) -> None:
+    """The nodes of the team, and what is wrong among them."""
+    from bm.cli import tables
+
+    team = answer["shared"]
+    if team is None:
+        render.line("this daemon is alone: no store is shared ([shared] url)")
+        return
+    table = tables.nodes(team)
+    render.table(table.columns, table.rows, empty=table.empty, spare=("clock", "version", "up"))
+    if away := team["away"]:
+        since = render.moment(away["since"])
+        render.note(f"note: the store is away since {since}, so the others are shown as they were: {away['reason']}")
+    for problem in answer["failures"]:
+        render.note(f"note: {problem}")
 
 
 def _account_notes(rows: list[dict[str, Any]]) -> list[str]:

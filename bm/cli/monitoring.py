@@ -166,7 +166,14 @@ def _print(view: View) -> None:
     render.line(screen.figures(view.live))
     for notice in screen.notices(view):
         render.line(notice)
-    found = (tables.live_accounts(view.live), tables.live_providers(view.live), tables.requests(view.requests[:SHOWN]))
+    team = view.live["status"].get("shared")
+    nodes = [tables.nodes(team)] if team else []
+    found = (
+        *nodes,
+        tables.live_accounts(view.live),
+        tables.live_providers(view.live),
+        tables.requests(view.requests[:SHOWN]),
+    )
     for table in found:
         render.line()
         render.table(table.columns, table.rows, empty=table.empty)

@@ -93,6 +93,7 @@ def rendered(view: View, console: Console) -> RenderableType:
     shown = [render.clean(" ".join(each.split())) for each in notices(view)]
     lines += [Text(f" {each}", style="red", no_wrap=True, overflow="ellipsis") for each in shown]
     lines.append(Text(f" {_on_one_line(tables.live_providers(view.live))}", no_wrap=True, overflow="ellipsis"))
+    lines += [Text(f" {nodes}", no_wrap=True, overflow="ellipsis") for nodes in _nodes(view.live)]
     left = height - len(lines)
     accounts = _worst_first(tables.live_accounts(view.live), max(left // 2 - 2, 1))
     left -= max(len(accounts.rows), 1) + 4
@@ -148,6 +149,15 @@ def _wrapped(line: str, width: int) -> list[str]:
 def _on_one_line(table: tables.Table) -> str:
     """`gemini pooled ok   groq fallback degraded   xai ready off`: the rows without what goes without saying."""
     return "   ".join(" ".join(cell for cell in row[:4] if cell not in ("unknown", "in use")) for row in table.rows)
+
+
+def _nodes(live: dict[str, Any]) -> list[str]:
+    """`nodes  a 3 running   b gone 14 s` on a line of its own, if there are others."""
+    team = live["status"].get("shared")
+    if not team or len(team["nodes"]) < 2:
+        return []
+    rows = [(row[0], f"{row[5]} running" if row[5] != "-" else row[1]) for row in tables.nodes(team).rows]
+    return ["nodes  " + "   ".join(render.clean(" ".join(row)) for row in rows)]
 
 
 def _worst_first(table: tables.Table, room: int) -> tables.Table:

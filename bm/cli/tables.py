@@ -23,6 +23,27 @@ class Table(NamedTuple):
     empty: str
 
 
+def nodes(team: dict[str, Any]) -> Table:
+    """For `bm status --all` and `bm top`: the nodes of a team as their last signs of life have described them."""
+    columns = ("node", "state", "address", "version", "up", "running", "requests", "failed", "clock")
+    return Table(columns, [_node(row) for row in team["nodes"]], "no nodes")
+
+
+def _node(row: dict[str, Any]) -> tuple[str, ...]:
+    load = row["requests"]
+    return (
+        row["name"],
+        "there" if row["here"] else f"gone {duration(row['seen'])}",
+        row["url"],
+        row["version"],
+        duration(max(time.time() - row["since"], 0)) if row["here"] else "-",
+        str(load["active"]) if row["here"] else "-",
+        str(load["total"]),
+        str(load["failed"]),
+        f"{row['clock']:+.1f}s",
+    )
+
+
 def accounts(rows: Sequence[dict[str, Any]]) -> Table:
     """For `bm accounts`: state, the model that is cooling down, use today, credential."""
     columns = ("account", "provider", "state", "model", "today", "failed", "key", "last used")

@@ -327,6 +327,11 @@ class LimitedHttp(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
+    @classmethod
+    def ending(cls) -> str:
+        """For `/readyz`: that this daemon is about to end."""
+        return "this node is about to end" if LimitedHttp.leaving else ""
+
     def say_last(self) -> None:
         """Make the answer that is being sent the last one on this connection."""
         cycle: Any = self.cycle

@@ -229,7 +229,7 @@ async def _serve(
     asked = {"stop": stop, "handover": json_handler(handover.answer)}
     LimitedHttp.unread_seconds = staticmethod(lambda: services.config.timeouts.idle)
     readiness = Readiness(services)
-    readiness.checks.append(lambda: "this node is about to end" if LimitedHttp.leaving else "")
+    readiness.checks += [LimitedHttp.ending, lambda: sharing.problem(services.config)]
     app = App(services, admin_app(services, reloader, instance, paths, asked, readiness, sharing))
     config = _config(app, settings.config.server, certificate)
     server = handover.listener = _Server(config, instance, lambda: services.config.server, predecessor)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from bm.chat.parts import Json
 from bm.config.address import url_of
 from bm.config.paths import Paths
+from bm.config.schema import Config
 from bm.errors import ConfigError
 from bm.gateway.services import Services
 from bm.tasks import Work
@@ -50,6 +51,12 @@ class Sharing:
     def to_json(self) -> Json | None:
         """The store and the nodes; None without a team."""
         return self._team.to_json() if self._team is not None else None
+
+    def problem(self, config: Config) -> str:
+        """Why this node can serve nothing: the store is away, and the settings want that no request does without it."""
+        if self._team is None or not self._team.store.is_away or config.shared.fail == "open":
+            return ""
+        return "the shared store is away, and [budgets] total limits every request" if config.budgets.total else ""
 
     def metrics(self) -> Mapping[str, float]:
         """What `/metrics` shows, by the names there."""

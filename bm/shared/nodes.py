@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -47,6 +47,14 @@ _NAMES: Final = "the names of the nodes"
 _log = logging.getLogger("bm")
 
 
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node is doing: requests that are running, those since its start, and how many of them have failed."""
+
+    active: int = 0
+    total: int = 0
+    failed: int = 0
+
+
 class Node(msgspec.Struct, frozen=True, kw_only=True):
     """One node as it describes itself. `run` differs between two runs; `home` tells two daemons of one name apart.
 
@@ -60,6 +68,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     since: float
     ahead: float = 0.0
+    load: Load = Load()
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -77,8 +86,8 @@ class Seen(msgspec.Struct, frozen=True):
 class Nodes:
     """The nodes in the store, as this one, `own`, sees them. What was seen last stays while the store is away."""
 
-    def __init__(self, store: Store, own: Node) -> None:
-        self._store, self.own = store, own
+    def __init__(self, store: Store, own: Node, load: Callable[[], Load] = Load) -> None:
+        self._store, self.own, self._load = store, own, load
         self._seen: tuple[Seen, ...] = ()
         self._said: dict[str, str] = {}
 
@@ -109,6 +118,7 @@ class Nodes:
         Raises:
             StoreAway: the store cannot be asked now.
         """
+        self.own = msgspec.structs.replace(self.own, load=self._load())
         before = time.time()
         keys = [self._store.key("nodes"), self._store.key("format")]
         described = msgspec.json.encode(self.own)

@@ -9,13 +9,15 @@ import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
+import msgspec
+
 from bm.chat.parts import Json
 from bm.config.paths import Paths
 from bm.config.shared import node_name
 from bm.errors import ConfigError
 from bm.gateway.services import Services
 from bm.shared.limits import SharedLimits
-from bm.shared.nodes import Node, Nodes
+from bm.shared.nodes import Load, Node, Nodes
 from bm.shared.store import Store
 
 _log = logging.getLogger("bm")
@@ -60,6 +62,7 @@ class Team:
                     "seen": round(each.ago, 1),
                     "here": not each.is_gone,
                     "clock": each.node.ahead,
+                    "requests": msgspec.structs.asdict(each.node.load),
                 }
                 for each in self.nodes.seen
             ],
@@ -96,7 +99,8 @@ async def join(services: Services, paths: Paths, *, version: str, since: float, 
         home=hashlib.sha256(home.encode()).hexdigest()[:16],
         since=since,
     )
-    nodes = Nodes(store, own)
+    calls = services.calls
+    nodes = Nodes(store, own, lambda: Load(active=calls.active, total=calls.total, failed=calls.failed))
     await nodes.tell()
     _log.info("this is node %s of team %s, which shares its state through %s", own.name, store.name, store.version)
     team = Team(store, nodes)

@@ -19,6 +19,11 @@ def request(number: int = 1, **fields: Any) -> dict[str, Any]:
     return row | {"input": 900, "cache_read": 100, "cache_write": 0, "output": 50} | fields
 
 
+def node(name: str, **fields: Any) -> dict[str, Any]:
+    row = {"name": name, "version": "1.2.3", "url": f"http://{name}:8094", "since": AT, "seen": 0.0, "here": True}
+    return row | {"clock": 0.0, "requests": {"active": 2, "total": 9, "failed": 1}} | fields
+
+
 def live(**fields: Any) -> dict[str, Any]:
     status = {
         "version": "1.2.3",

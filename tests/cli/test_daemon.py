@@ -170,6 +170,11 @@ def test_status_tells_of_a_team(away: dict[str, float] | None, others: list[tupl
     assert shared_in_words(None) == ""
 
 
+def test_status_of_every_node_without_a_team(bm: Bm) -> None:
+    bm("start")
+    assert bm("status", "--all").out == "this daemon is alone: no store is shared ([shared] url)\n"
+
+
 def test_status_notes_a_daemon_of_another_version(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
     bm("start")
     monkeypatch.setattr("bm.__version__", "9.9.9")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bm.cli.browse import Browse
 from bm.cli.screen import View, figures, notices, rendered
-from tests.cli.live import account, live, request
+from tests.cli.live import account, live, node, request
 
 
 def view(live_: dict[str, Any], requests: Sequence[dict[str, Any]] = (), problem: str = "") -> View:
@@ -62,6 +62,14 @@ def test_figures() -> None:
     assert figures(live()) == words
     assert "today" not in figures(live(today=None))
     assert "$0.00 today" in figures(live(today={"cost": None, "requests": 0}))
+
+
+def test_the_other_nodes_of_a_team_are_on_a_line() -> None:
+    team = live()
+    team["status"]["shared"] = {"nodes": [node("a"), node("b", here=False, seen=14.2)]}
+    assert " nodes  a 2 running   b gone 14 s" in [line.rstrip() for line in shown(view(team), 100, 30)]
+    team["status"]["shared"] = {"nodes": [node("a")]}
+    assert not [line for line in shown(view(team), 100, 30) if "nodes" in line]
 
 
 def test_notices() -> None:

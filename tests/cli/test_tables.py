@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bm.cli import tables
-from tests.cli.live import account, live, request
+from tests.cli.live import AT, account, live, node, request
 
 
 def test_the_longest_cooldown() -> None:
@@ -96,6 +96,15 @@ def test_what_a_request_used() -> None:
     assert cells(cost=None)[-1] == "-"
     nothing = dict.fromkeys(("input", "cache_read", "output"), 0)
     assert cells(provider="", first_content=None, **nothing) == ("-", "", "2.00 s", "", "")
+
+
+def test_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: AT + 70)
+    rows = node("a"), node("b", here=False, seen=14.2, clock=-1.25)
+    assert list(tables.nodes({"nodes": rows}).rows) == [
+        ("a", "there", "http://a:8094", "1.2.3", "1 min", "2", "9", "1", "+0.0s"),
+        ("b", "gone 14 s", "http://b:8094", "1.2.3", "-", "-", "9", "1", "-1.2s"),
+    ]
 
 
 def test_empty_tables_say_what_to_do() -> None:

@@ -190,3 +190,16 @@ async def test_keys_and_budgets_with_what_is_spent(tab: Tab, world: World) -> No
     await tab.until(holds("#budgets", f"{before + 400:,} tokens spent, {left:,} tokens left"))
     world.configure({}, '[budgets]\ntotal = "400 tokens/day"')
     await tab.until(holds("#notices", "The budget of everything (400 tokens/day) is used up"))
+
+
+@needs_browser
+async def test_the_nodes_of_a_team_where_there_are_others(tab: Tab, world: World) -> None:
+    node = {"name": "a", "version": "1.2", "url": "http://a:8094", "since": 0, "seen": 0.5, "here": True}
+    node |= {"requests": {"active": 1234, "total": 5678, "failed": 9}}
+    gone = node | {"name": "b", "seen": 75, "here": False}
+    await sign_in(tab, world)
+    shown = f"document.getElementById('nodes').hidden ? '' : {text_of('#nodes')}"
+    for nodes, words in (([node, gone], ["1,234", "gone for 1 min", "Valkey 9.1"]), ([node], [])):
+        team = {"store": "Valkey 9.1", "away": None, "nodes": nodes}
+        found = await tab.value(f"(overview.nodes({json.dumps(team)}), {shown})")
+        assert bool(found) == bool(words) and all(each in found for each in words), found

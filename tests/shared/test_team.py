@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.gateway.world import soon
 from tests.support.daemon import Daemon, daemon
 from tests.support.valkey import Valkey, valkey_server
 
@@ -34,6 +35,15 @@ def test_two_nodes_say_who_is_there_and_whether_the_store_is(bm_home: Path, fres
     with daemon(homes[0], config(fresh.url, "a")) as one, daemon(homes[1], config(fresh.url, "b")) as two:
         assert [each["name"] for each in shared(two)["nodes"] if each["here"]] == ["a", "b"]
         assert "bm_shared_nodes 2.0" in metrics(two)
+        refused = {"model": "opus", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+        assert httpx.post(f"{one.url}/v1/messages", headers=one.headers, json=refused).status_code == 400
+        assert soon(lambda: shared(two)["nodes"][0]["requests"] == {"active": 0, "total": 1, "failed": 1})
+        environ = {**os.environ, "BM_HOME": str(homes[1])}
+        ran = subprocess.run(
+            [sys.executable, "-m", "bm", "status", "--all"], env=environ, capture_output=True, text=True
+        )
+        rows = [line.split()[:3] for line in ran.stdout.splitlines()]
+        assert rows == [["NODE", "STATE", "ADDRESS"], ["a", "there", one.url], ["b", "there", two.url]]
         assert "bm_shared_away 0.0" in metrics(two)
         fresh.stop()
         assert one.logs("this node goes on alone and shares again when it is back")
@@ -42,6 +52,18 @@ def test_two_nodes_say_who_is_there_and_whether_the_store_is(bm_home: Path, fres
         fresh.start()
         assert one.logs("the store is back after")
         assert shared(one)["away"] is None
+
+
+@pytest.mark.parametrize(("fail", "reason"), [("closed", "the shared store is away"), ("open", "bm accounts add")])
+def test_a_node_that_may_serve_nothing_without_its_store_is_not_ready(
+    bm_home: Path, fresh: Valkey, fail: str, reason: str
+) -> None:
+    more = f'fail = "{fail}"\n[budgets]\ntotal = "5/day"\n'
+    with daemon(bm_home, config(fresh.url, "a") + more) as one:
+        fresh.stop()
+        assert soon(lambda: shared(one)["away"] is not None)
+        found = httpx.get(f"{one.url}/readyz")
+        assert found.status_code == 503 and reason in found.json()["reason"]
 
 
 @pytest.mark.parametrize("command", [["start"], ["start", "--foreground"]])

@@ -22,6 +22,24 @@ const overview = {
     else set("cost", "–", "the ledger cannot be read");
     overview.accounts(status.accounts, set);
     overview.curve(traffic);
+    overview.nodes(status.shared);
+  },
+
+  /* The nodes of a team, where there are others. */
+  nodes(team) {
+    const rows = team && team.nodes.length > 1 ? team.nodes : [];
+    draw.shown(draw.byId("nodes"), rows.length > 0);
+    draw.text(draw.byId("nodes-store"), team ? (team.away ? "the store is away" : team.store) : "");
+    const make = () => draw.make("tr", "", {}, ...["name", "", "", "", "num", "num", "num"].map((kind) => draw.make("td", kind)));
+    draw.list(draw.byId("nodes-rows"), rows, (row) => row.name + " " + row.since, make, (line, row) => {
+      const state = row.here ? "there, up " + format.duration(Date.now() / 1000 - row.since) : "gone for " + format.duration(row.seen);
+      const { active, total, failed } = row.requests;
+      const texts = [row.name, state, row.url, row.version, row.here ? format.count(active) : "–", format.count(total), format.count(failed)];
+      texts.forEach((text, place) => {
+        draw.text(line.children[place], text);
+        line.children[place].dataset.label = ["", "state", "address", "version", "running", "requests", "failed"][place];
+      });
+    });
   },
 
   /* What the Gemini accounts would have cost; without a known price, the number of requests. */
