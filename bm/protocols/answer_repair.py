@@ -144,15 +144,12 @@ class CheckedDecoder:
         return self._decoder.finished
 
     def feed(self, event: sse.Event) -> Sequence[Event]:
-        """Return the events of one server-sent event."""
         return self._checked(self._decoder.feed(event))
 
     def close(self) -> Sequence[Event]:
-        """The stream has ended."""
         return self._checked(self._decoder.close())
 
     def whole(self, body: Json) -> Sequence[Event]:
-        """Read a whole answer."""
         return self._checked(self._decoder.whole(body))
 
     def _checked(self, events: Sequence[Event]) -> Sequence[Event]:

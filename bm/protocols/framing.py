@@ -31,11 +31,9 @@ class JoiningParser:
         self._parser, self._joiner = parser, HalfJoiner()
 
     def feed(self, chunk: bytes) -> list[sse.Event]:
-        """Return the events that `chunk` completes."""
         return self._joined(self._parser.feed(chunk))
 
     def close(self) -> list[sse.Event]:
-        """Return what the end of the stream completes."""
         return self._joined(self._parser.close())
 
     def _joined(self, events: list[sse.Event]) -> list[sse.Event]:

@@ -1,8 +1,9 @@
 """Typed members of JSON bodies.
 
-The readers of a client's request check the type; a wrong one is a `RequestError` whose failure names the place in
-`param`. JSON null is an absent member everywhere, because clients built on typed models send their unset fields as
-null. A name in camelCase is also found in snake_case, because Gemini's SDKs mix the two in one body.
+The readers of a client's request check the type. A wrong one is a `RequestError` whose failure names the place in
+`param`, and so is whatever else is wrong with the part of a request that a function reads with them. JSON null is an
+absent member everywhere, because clients built on typed models send their unset fields as null. A name in camelCase is
+also found in snake_case, because Gemini's SDKs mix the two in one body.
 
 The functions that end in `_of` read an upstream's answer: a value of another type counts as empty.
 """

@@ -21,11 +21,7 @@ _KNOWN = frozenset(
 
 
 def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
-    """Read a client's request.
-
-    Raises:
-        RequestError: the body is not a Messages request; the failure's `param` names the place.
-    """
+    """Read a client's request."""
     unread = reading.Unread(ANTHROPIC)
     unread.rest(body, _KNOWN)
     turns, effort = decode_turns(body, unread)

@@ -24,11 +24,7 @@ _KNOWN = frozenset({"contents", "systemInstruction", "tools", "toolConfig", "gen
 
 
 def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
-    """Read a client's request. Every member is taken in camelCase and in snake_case.
-
-    Raises:
-        RequestError: the body is not a generateContent request.
-    """
+    """Read a client's request. Every member is taken in camelCase and in snake_case."""
     row = reading.in_camel_case(reading.element(body, ""))
     wrapped = row.get("generateContentRequest")
     if isinstance(wrapped, dict) and "contents" not in row:

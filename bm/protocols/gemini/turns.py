@@ -223,11 +223,7 @@ class TurnWriter:
         self._signatures: set[tuple[str, str]] = set()
 
     def contents(self, request: ChatRequest, losses: list[Loss]) -> list[Json]:
-        """The contents of all turns, neighbours of one role merged.
-
-        Raises:
-            RequestError: the user's media cannot be sent to the model.
-        """
+        """The contents of all turns, neighbours of one role merged."""
         known = Expressible("gemini", lambda media: objection(media, self._capabilities), assistant_media=True)
         repaired = paired(inline_system(known.turns(request, losses)))
         current = _validated_from(repaired)

@@ -44,11 +44,7 @@ _KIND_AT_URL: dict[str, MediaKind] = {
 
 
 def decode_content(value: Any, place: str, protocol: ProtocolName) -> tuple[Part, ...]:
-    """Read `content`: absent, a string, or an array of parts. Empty texts are left out: no other API takes them.
-
-    Raises:
-        RequestError: it is anything else.
-    """
+    """Read `content`: absent, a string, or an array of parts. Empty texts are left out: no other API takes them."""
     if isinstance(value, str):
         return (Text(value),) if value else ()
     if isinstance(value, dict):

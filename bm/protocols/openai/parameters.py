@@ -38,11 +38,7 @@ def identity(request: ChatRequest, *, openai: bool = True) -> Json:
 
 
 def decode_format(body: Json, key: str, place: str = "") -> OutputFormat | None:
-    """Read the format of the answer; None when it has an unknown type.
-
-    Raises:
-        RequestError: a member of the wrong type, or a schema is missing.
-    """
+    """Read the format of the answer; None when it has an unknown type."""
     form, at = mapping(body, key, place) or {}, join(place, key)
     match form.get("type"):
         case "text" | None:

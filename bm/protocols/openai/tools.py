@@ -29,11 +29,7 @@ def qualified(namespace: object, name: str) -> str:
 
 
 def decode_tool(definition: Json, place: str, kind: ToolKind, protocol: ProtocolName, **extra: Any) -> Tool:
-    """Read the definition of a function or custom tool. `extra` is kept beside its unknown members.
-
-    Raises:
-        RequestError: it has no name, or a member of the wrong type.
-    """
+    """Read the definition of a function or custom tool. `extra` is kept beside its unknown members."""
     unknown = {name: value for name, value in definition.items() if name not in _KNOWN and value is not None}
     return Tool(
         qualified(extra.get("namespace"), filled_string(definition, "name", place, "the tool's name")),
@@ -99,11 +95,7 @@ def tool_name(reference: Any) -> str:
 
 
 def decode_arguments(owner: Json, place: str) -> tuple[Json, str]:
-    """The arguments of a call and their original JSON text. Some clients send the object itself.
-
-    Raises:
-        RequestError: they are neither text nor an object.
-    """
+    """The arguments of a call and their original JSON text. Some clients send the object itself."""
     match owner.get("arguments"):
         case None:
             return {}, ""

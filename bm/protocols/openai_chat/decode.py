@@ -21,11 +21,7 @@ _READ = REASONING_MEMBERS | {
 
 
 def decode_request(body: Json, *, model: str = "", stream: bool | None = None) -> ChatRequest:
-    """Read a client's request. `model` and `stream` override the body's.
-
-    Raises:
-        RequestError: the body is not a request; the failure's `param` names the place.
-    """
+    """Read a client's request. `model` and `stream` override the body's."""
     name = model or reading.filled_string(body, "model", what="the name of a model")
     unread = reading.Unread(CHAT)
     unread.rest(body, _READ)

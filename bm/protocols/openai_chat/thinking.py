@@ -33,9 +33,6 @@ def decode_reasoning(body: Json) -> Reasoning:
     """Read how much to think, in OpenAI's form and the other common ones.
 
     Clients that use a form other than OpenAI's know services that return thinking, so they want to see it.
-
-    Raises:
-        RequestError: a member has the wrong type or an unknown level.
     """
     level = _level(string(body, "reasoning_effort"))
     nested = mapping(body, "reasoning") or {}

@@ -20,11 +20,7 @@ from bm.protocols.turns import LOOKUP
 
 
 def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
-    """Read `tools`, or `functions` from a client of the first form.
-
-    Raises:
-        RequestError: a definition has no name or a member of the wrong type.
-    """
+    """Read `tools`, or `functions` from a client of the first form."""
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
     for raw, place in elements(body, "tools"):
@@ -46,11 +42,7 @@ def decode_tools(body: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
 
 
 def decode_choice(body: Json) -> ToolChoice:
-    """Read `tool_choice`, `function_call` and `parallel_tool_calls`.
-
-    Raises:
-        RequestError: the choice has an unknown form.
-    """
+    """Read `tool_choice`, `function_call` and `parallel_tool_calls`."""
     first_form = body.get("tool_choice") is None and body.get("tools") is None
     key = "function_call" if first_form else "tool_choice"
     choice = openai_choice(body.get(key), boolean(body, "parallel_tool_calls"))

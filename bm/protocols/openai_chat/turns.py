@@ -137,11 +137,7 @@ class _TurnReader:
 
 
 def decode_turns(body: Json, unread: reading.Unread) -> tuple[tuple[Turn, ...], tuple[Text, ...]]:
-    """Read `messages`: the turns, and the system prompt of leading instructions. Later ones stay at their place.
-
-    Raises:
-        RequestError: there is no message, or one is not what the API takes.
-    """
+    """Read `messages`: the turns, and the system prompt of leading instructions. Later ones stay at their place."""
     reading.required_array(body, "messages")
     reader = _TurnReader(unread)
     for message, where in reading.elements(body, "messages"):
@@ -197,11 +193,7 @@ class TurnWriter:
         self._replays = bool(capabilities.replay) or DETAILS in capabilities.dialect.takes
 
     def write(self, request: ChatRequest, instruction: str = "") -> None:
-        """Write the system prompt, with `instruction` after it, and all turns.
-
-        Raises:
-            RequestError: the user sends media that the model does not take.
-        """
+        """Write the system prompt, with `instruction` after it, and all turns."""
         if texts := [text for text in (*(part.text for part in request.system), instruction) if text]:
             self.messages.append({"role": "system", "content": "\n\n".join(texts)})
         known = Expressible(CHAT, lambda media: chat_objection(media, self._capabilities))

@@ -40,11 +40,7 @@ _EXEC_OPTIONS = {"timeout_ms": int, "user": str, "working_directory": str}
 
 
 def decode_call(item: Json, path: str, names: Names | None = None) -> ToolCall | None:
-    """Read an item that calls a tool of the client; None for any other.
-
-    Raises:
-        RequestError: such an item without its id, name or arguments.
-    """
+    """Read an item that calls a tool of the client; None for any other."""
     match item.get("type"):
         case "function_call":
             return ToolCall(_call_id(item, path), _name(item, path, names), *decode_arguments(item, path))
@@ -76,11 +72,7 @@ def _native(name: str, item: Json, action: Json, path: str) -> ToolCall:
 
 
 def decode_result(item: Json, path: str) -> ToolResult | None:
-    """Read an item that answers a call; None for any other.
-
-    Raises:
-        RequestError: such an item without the id of its call, or with an output of the wrong type.
-    """
+    """Read an item that answers a call; None for any other."""
     kind = item.get("type")
     match kind:
         case "function_call_output" | "custom_tool_call_output":

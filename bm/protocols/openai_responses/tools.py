@@ -94,11 +94,7 @@ def by_name(request: ChatRequest) -> dict[str, Tool]:
 
 
 def declared_tools(body: Json) -> tuple[list[Tool], list[HostedTool], Names]:
-    """The tools of a request and of the items of its conversation, each once and none by the name of another's.
-
-    Raises:
-        RequestError: a definition has no type, or a function no name.
-    """
+    """The tools of a request and of the items of its conversation, each once and none by the name of another's."""
     declared, hosted = decode_tools(body)
     own = len(declared)
     for at, item in enumerate(array_of(body.get("input"))):
@@ -125,11 +121,7 @@ def declared_tools(body: Json) -> tuple[list[Tool], list[HostedTool], Names]:
 
 
 def decode_tools(owner: Json, path: str = "", *, loaded: bool = False) -> tuple[list[Tool], list[HostedTool]]:
-    """Read the `tools` of a request or an item; functions of a namespace become functions of their own.
-
-    Raises:
-        RequestError: a definition has no type, or a function no name.
-    """
+    """Read the `tools` of a request or an item; functions of a namespace become functions of their own."""
     functions: list[Tool] = []
     hosted: list[HostedTool] = []
     noted: Json = {"loaded": True} if loaded else {}

@@ -53,11 +53,7 @@ class TurnReader:
         return tuple(Turn(role, tuple(parts)) for role, parts in self._turns)
 
     def add(self, item: Json, path: str) -> None:
-        """Take one item.
-
-        Raises:
-            RequestError: it is not an item, or refers to something not stored here.
-        """
+        """Take one item."""
         match item:
             case {"type": "function_call" | "function_call_output" as kind} if "role" not in item:
                 self._other(kind, item, path)
