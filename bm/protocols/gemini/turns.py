@@ -37,7 +37,9 @@ class TurnReader:
     def turns(self, contents: Any) -> tuple[Turn, ...]:
         """All turns. `contents` may be a text, one content or a list of either."""
         rows = contents if isinstance(contents, list) else [contents]
-        self._given = set(_given_ids(rows))
+        parts = [part for row in reading.objects_of(rows) for part in reading.objects_of(row.get("parts"))]
+        calls = (reading.object_of(reading.member(part, "functionCall")) for part in parts)
+        self._given = {reading.string_of(call.get("id")) for call in calls}
         turns: list[Turn] = []
         for number, row in enumerate(rows):
             at = f"contents[{number}]" if isinstance(contents, list) else "contents"
@@ -149,14 +151,6 @@ def _joined(parts: Iterable[Part]) -> tuple[Part, ...]:
             case _:
                 joined.append(part)
     return tuple(joined)
-
-
-def _given_ids(rows: list[Any]) -> Iterator[str]:
-    for row in reading.objects_of(rows):
-        for part in reading.objects_of(row.get("parts")):
-            call = reading.member(part, "functionCall")
-            if isinstance(call, dict) and (given := reading.string_of(call.get("id"))):
-                yield given
 
 
 def _rows_of(row: Json, at: str) -> list[Any]:

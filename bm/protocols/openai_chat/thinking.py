@@ -223,58 +223,50 @@ Kind = Literal["thinking", "text"]
 
 
 class TagSplitter:
-    """Separates the thinking in a tag at the head of streamed content from the answer; one splitter per choice."""
+    """Separates the thinking in a tag at the head of streamed content from the answer; one splitter per choice.
+
+    The kind is unknown while the content may begin with the tag. Blank lines behind a tag are skipped.
+    """
 
     def __init__(self, tag: str) -> None:
         self._open, self._close = f"<{tag}>", f"</{tag}>"
-        self._state: Literal["head", "lead", "thinking", "gap", "text"] = "head"
+        self._kind: Kind | None = None
+        self._skips: str | None = ""
         self._held = ""
 
     def feed(self, piece: str) -> Iterator[tuple[Kind, str]]:
         """Return what is certain so far."""
-        if self._state == "text":
-            yield "text", piece
-            return
-        self._held += piece
-        if self._state == "head":
-            self._leave_head()
-        if self._state == "lead":
-            self._held = self._held.lstrip("\n")
-            if self._held:
-                self._state = "thinking"
-        if self._state == "thinking":
-            yield from self._think()
-        if self._state == "gap":
-            self._held = self._held.lstrip()
-            if self._held:
-                self._state = "text"
-        if self._state == "text" and self._held:
-            held, self._held = self._held, ""
-            yield "text", held
+        held, self._held = self._held + piece, ""
+        if self._kind is None:
+            head = held.lstrip()
+            if head.startswith(self._open):
+                self._kind, self._skips, held = "thinking", "\n", head[len(self._open) :]
+            elif self._open.startswith(head):
+                self._held = held
+                return
+            else:
+                self._kind = "text"
+        if self._kind == "thinking":
+            thought, closed, held = self._skipped(held).partition(self._close)
+            if closed:
+                self._kind, self._skips = "text", None
+            elif keep := _overlap(thought, self._close):
+                thought, self._held = thought[:-keep], thought[-keep:]
+            if thought:
+                yield "thinking", thought
+        if text := self._skipped(held):
+            yield "text", text
 
-    def _leave_head(self) -> None:
-        head = self._held.lstrip()
-        if head.startswith(self._open):
-            self._held = head[len(self._open) :]
-            self._state = "lead"
-        elif not self._open.startswith(head):
-            self._state = "text"
-
-    def _think(self) -> Iterator[tuple[Kind, str]]:
-        thought, closed, rest = self._held.partition(self._close)
-        if closed:
-            self._held, self._state = rest, "gap"
-        else:
-            keep = _overlap(thought, self._close)
-            thought, self._held = thought[: len(thought) - keep], thought[len(thought) - keep :]
-        if thought:
-            yield "thinking", thought
+    def _skipped(self, text: str) -> str:
+        text = text.lstrip(self._skips)
+        self._skips = "" if text else self._skips
+        return text
 
     def close(self) -> Iterator[tuple[Kind, str]]:
         """Return what was held back: the content has ended."""
         held, self._held = self._held, ""
-        if held and self._state != "gap":
-            yield ("thinking" if self._state == "thinking" else "text"), held
+        if held:
+            yield self._kind or "text", held
 
 
 def _overlap(text: str, mark: str) -> int:
