@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bm.chat.parts import Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from bm.chat.repair import media_of
 from bm.chat.request import ChatRequest
 
 _BYTES_PER_TOKEN = 3.6
@@ -35,17 +36,7 @@ def tokens_in(length: int) -> int:
 
 def countable(request: ChatRequest) -> bool:
     """Whether the request holds all that takes tokens: a file that was uploaded elsewhere may be of any length."""
-    return not any(_absent(part) for turn in request.turns for part in turn.parts)
-
-
-def _absent(part: Part) -> bool:
-    match part:
-        case ToolResult(parts=parts):
-            return any(_absent(each) for each in parts)
-        case Media(file_id=file_id, kind=kind):
-            return bool(file_id) and kind != "image"
-        case _:
-            return False
+    return not any(media.file_id and media.kind != "image" for media in media_of(request))
 
 
 def _text(text: str) -> float:
@@ -69,11 +60,5 @@ def _part(part: Part) -> float:
 def _media(media: Media) -> float:
     if media.text:
         return _text(media.text)
-    held = len(media.data) * 3 / 4
-    match media.kind:
-        case "image":
-            return _IMAGE
-        case "document":
-            return max(_IMAGE, held / _PDF_BYTES_PER_TOKEN)
-        case "audio" | "video":
-            return max(_IMAGE, held / _AUDIO_BYTES_PER_TOKEN)
+    per_token = _PDF_BYTES_PER_TOKEN if media.kind == "document" else _AUDIO_BYTES_PER_TOKEN
+    return _IMAGE if media.kind == "image" else max(_IMAGE, len(media.data) * 3 / 4 / per_token)

@@ -118,6 +118,14 @@ class ToolResult(msgspec.Struct, frozen=True):
     kind: ToolKind = "function"
     cache: CacheMark | None = None
 
+    @property
+    def texts(self) -> list[str]:
+        """What it says in words, piece by piece."""
+        said = (
+            each.text if isinstance(each, Text) else each.summary for each in self.parts if not isinstance(each, Media)
+        )
+        return [text for text in said if text]
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """The model's own words for declining."""

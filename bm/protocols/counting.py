@@ -42,11 +42,7 @@ def read_count(body: Json) -> int | None:
 
 def count_response(client: ProtocolName, tokens: int) -> bytes:
     """The number in the form that a client of this protocol expects."""
-    match client:
-        case "gemini":
-            document: Json = {"totalTokens": tokens}
-        case "openai-responses":
-            document = {"object": "response.input_tokens", "input_tokens": tokens}
-        case _:
-            document = {"input_tokens": tokens}
-    return msgspec.json.encode(document)
+    if client == "gemini":
+        return msgspec.json.encode({"totalTokens": tokens})
+    kind = {"object": "response.input_tokens"} if client == "openai-responses" else {}
+    return msgspec.json.encode({**kind, "input_tokens": tokens})

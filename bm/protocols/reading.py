@@ -24,6 +24,7 @@ from bm.names import ProtocolName
 
 _HUMP = re.compile(r"(?<=[a-z0-9])[A-Z]")
 _UNDERSCORE = re.compile(r"(?<=[a-z0-9])_([a-z0-9])")
+_MESSAGES = ("messages", "content")
 _KINDS = {type(None): "null", bool: "a boolean", str: "a string", list: "an array", dict: "an object"}
 
 
@@ -62,13 +63,8 @@ def join(place: str, key: str) -> str:
 
 def place_of(protocol: ProtocolName, turn: int, part: int) -> str:
     """The path of a part of a turn, as a client of that protocol spells it."""
-    match protocol:
-        case "gemini":
-            return f"contents[{turn}].parts[{part}]"
-        case "openai-responses":
-            return f"input[{turn}].content[{part}]"
-        case _:
-            return f"messages[{turn}].content[{part}]"
+    turns, parts = {"gemini": ("contents", "parts"), "openai-responses": ("input", "content")}.get(protocol, _MESSAGES)
+    return f"{turns}[{turn}].{parts}[{part}]"
 
 
 def member(body: Json, key: str) -> Any:

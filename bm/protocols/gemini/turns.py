@@ -303,14 +303,8 @@ class TurnWriter:
     def _response(self, result: ToolResult) -> tuple[Json, list[Json]]:
         media = [part for part in result.parts if isinstance(part, Media)]
         within = [p for p in media if self._capabilities.media_in_results and p.data and type_of(p) in RESULT_TYPES]
-        texts = (
-            part.text if isinstance(part, Text) else part.summary
-            for part in result.parts
-            if not isinstance(part, Media)
-        )
-        text = "\n".join(text for text in texts if text)
         # Always a string: an object holding `$ref` would be read as a pointer into the response's parts.
-        said = text or (ATTACHED if media else NO_OUTPUT)
+        said = "\n".join(result.texts) or (ATTACHED if media else NO_OUTPUT)
         response: Json = {"name": result.name, "response": {"error" if result.is_error else "output": said}}
         if within:
             response["parts"] = [encode_media(part) for part in within]

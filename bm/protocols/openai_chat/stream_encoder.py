@@ -54,24 +54,16 @@ class ChatStreamEncoder(PartSequencer):
         self._tail = b',"usage":null}\n\n' if request.stream_usage else b"}\n\n"
 
     def start(self, start: Start) -> bytes:
-        self._begin(start.model)
+        self._model = self._model or start.model
         return self.head(0)
-
-    def _begin(self, model: str) -> None:
-        head = {
-            "id": self._ids.new_id("chatcmpl-"),
-            "object": "chat.completion.chunk",
-            "created": self._ids.now,
-            "model": self._model or model,
-        }
-        self._head = b"data: " + _encode(head)[:-1] + b',"choices":['
 
     def head(self, choice: int) -> bytes:
         """The chunk with the role."""
         if choice in self._choices:
             return b""
         if not self._head:
-            self._begin("")
+            head = {"id": self._ids.new_id("chatcmpl-"), "object": "chat.completion.chunk", "created": self._ids.now}
+            self._head = b"data: " + _encode(head | {"model": self._model})[:-1] + b',"choices":['
         self._choices[choice] = _Choice()
         return self.chunk(choice, {"role": "assistant", "content": "", "refusal": None})
 

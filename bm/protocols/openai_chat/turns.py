@@ -315,13 +315,8 @@ class TurnWriter:
 
     def _result(self, result: ToolResult) -> list[Json]:
         """Write a result as a tool message; return its media, which go into the user message after all results."""
-        texts = [
-            part.text if isinstance(part, Text) else part.summary
-            for part in result.parts
-            if not isinstance(part, Media)
-        ]
         media = [encode_chat_media(part) for part in result.parts if isinstance(part, Media)]
-        text = "\n\n".join(text for text in texts if text) or (MEDIA_FOLLOW if media else "")
+        text = "\n\n".join(result.texts) or (MEDIA_FOLLOW if media else "")
         if result.is_error and not text.startswith(ERROR_PREFIX):
             text = ERROR_PREFIX + text
         self.messages.append({"role": "tool", "tool_call_id": self._id(result.call_id), "content": text})
