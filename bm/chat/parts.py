@@ -121,10 +121,8 @@ class ToolResult(msgspec.Struct, frozen=True):
     @property
     def texts(self) -> list[str]:
         """What it says in words, piece by piece."""
-        said = (
-            each.text if isinstance(each, Text) else each.summary for each in self.parts if not isinstance(each, Media)
-        )
-        return [text for text in said if text]
+        spoken = (each for each in self.parts if not isinstance(each, Media))
+        return [said for each in spoken if (said := each.text if isinstance(each, Text) else each.summary)]
 
 
 class Refusal(msgspec.Struct, frozen=True):

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from bm.chat.parts import Json
-from bm.errors import Failure, FailureKind
+from bm.errors import STATUS, Failure
 
-_OTHER = "api_error"
-_TYPE_OF_KIND: dict[FailureKind, str] = {
-    "bad_request": "invalid_request_error",
-    "context_too_long": "invalid_request_error",
-    "declined": "invalid_request_error",
-    "unauthorized": "authentication_error",
-    "upstream_auth": "invalid_request_error",
-    "billing": "invalid_request_error",
-    "permission": "invalid_request_error",
-    "unavailable": "invalid_request_error",
-    "forbidden": "permission_error",
-    "not_found": "not_found_error",
-    "method": "invalid_request_error",
-    "too_large": "request_too_large",
-    "rate_limited": "rate_limit_error",
-    "quota_exhausted": "rate_limit_error",
-    "overloaded": "overloaded_error",
-    "timeout": "timeout_error",
-    # opencode asks again only after this word; Claude Code does after any.
-    "truncated": "overloaded_error",
+_REQUEST, _SERVER = "invalid_request_error", "api_error"
+_TYPE_OF_STATUS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
 }
+"""Any other status below 500 is `invalid_request_error`, the rest `api_error`."""
 _PROMPT_TOO_LONG = "prompt is too long"
 
 
@@ -34,8 +24,11 @@ def encode_error(failure: Failure, request_id: str) -> tuple[int, Json]:
     message = failure.message
     if failure.kind == "context_too_long" and not message.startswith(_PROMPT_TOO_LONG):
         message = f"{_PROMPT_TOO_LONG}: {message}"
-    error: Json = {"type": _TYPE_OF_KIND.get(failure.kind, _OTHER), "message": message}
-    if failure.code not in ("", _OTHER, *_TYPE_OF_KIND.values()) and failure.kind != "method":
+    # opencode asks again only when it is told of an overload; Claude Code does after any error of a server.
+    status = STATUS["overloaded" if failure.kind == "truncated" else failure.kind]
+    kind = _TYPE_OF_STATUS.get(status, _REQUEST if status < 500 else _SERVER)
+    error: Json = {"type": kind, "message": message}
+    if failure.code not in ("", _REQUEST, _SERVER, *_TYPE_OF_STATUS.values()) and failure.kind != "method":
         error["details"] = {"error_code": failure.code}
     body: Json = {"type": "error", "error": error}
     if request_id:

@@ -19,23 +19,12 @@ _COUNTS = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_toke
 """Both counts as Chat Completions names them, and as services do that took over the names of another API."""
 
 _REASONS: dict[str, FinishReason] = {
-    "stop": "stop",
-    "eos": "stop",
-    "eos_token": "stop",
-    "complete": "stop",
-    "end_turn": "stop",
+    **dict.fromkeys(("stop", "eos", "eos_token", "complete", "end_turn"), "stop"),
     "stop_sequence": "stop_sequence",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "context_window",
-    "model_context_window_exceeded": "context_window",
-    "tool_calls": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "refusal",
-    "refusal": "refusal",
-    "sensitive": "refusal",
-    "safety": "refusal",
+    **dict.fromkeys(("length", "max_tokens"), "length"),
+    **dict.fromkeys(("model_length", "model_context_window_exceeded"), "context_window"),
+    **dict.fromkeys(("tool_calls", "tool_use", "function_call"), "tool_calls"),
+    **dict.fromkeys(("content_filter", "refusal", "sensitive", "safety"), "refusal"),
 }
 """Words of OpenAI, Together, Hugging Face, Cohere, Mistral, Zhipu and Google. An answer with an unknown word counts as
 cut: a client must not take it for complete."""
