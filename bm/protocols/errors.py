@@ -15,15 +15,8 @@ import msgspec
 from bm.chat.parts import Json
 from bm.chat.surrogates import without_halves
 from bm.errors import Failure, FailureKind
+from bm.protocols import limits
 from bm.protocols.context_length import is_about_answer
-from bm.protocols.limits import (
-    delay_in_details,
-    delay_in_headers,
-    delay_in_text,
-    quota_of,
-    quota_violations,
-    should_retry,
-)
 from bm.protocols.reading import json_of, object_of, objects_of, string_of
 
 NOT_IN_TIER = "not_in_tier"
@@ -201,11 +194,11 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Failur
         failure = Failure(kind=kind, message=f"the upstream answered {_of_page(kind, status, body)}")
     else:
         failure = _failure(error, status, f"the upstream answered {status} and gave no reason")
-    wait = None if _is_daily_at_google(failure, error) else delay_in_headers(headers)
+    wait = None if _is_daily_at_google(failure, error) else limits.delay_in_headers(headers)
     return msgspec.structs.replace(
         failure,
         retry_after=failure.retry_after if wait is None else wait,
-        should_retry=should_retry(headers),
+        should_retry=limits.should_retry(headers),
         param=failure.param or _place(failure, document),
         upstream_status=status,
         upstream_body=b"" if error is None else body,
@@ -270,8 +263,8 @@ def _failure(error: Json, status: int, unexplained: str) -> Failure:
     )
     if kind not in _PASSING or _is_daily_at_google(failure, error):
         return failure
-    wait = delay_in_details(details)
-    return msgspec.structs.replace(failure, retry_after=delay_in_text(message) if wait is None else wait)
+    wait = limits.delay_in_details(details)
+    return msgspec.structs.replace(failure, retry_after=limits.delay_in_text(message) if wait is None else wait)
 
 
 def _row_for(status: int, words: Iterable[str], text: str) -> Row | None:
@@ -349,8 +342,8 @@ def _reasons(error: Json) -> list[str]:
 
 def _quotas(details: Any) -> list[str]:
     """The names of the quotas that Google reports as used up."""
-    limits = [string_of(object_of(row.get("metadata")).get("quota_limit")) for row in objects_of(details)]
-    return [*limits, *map(quota_of, quota_violations(details))]
+    named = [string_of(object_of(row.get("metadata")).get("quota_limit")) for row in objects_of(details)]
+    return [*named, *map(limits.quota_of, limits.quota_violations(details))]
 
 
 def _message(value: Any) -> str:

@@ -6,19 +6,11 @@ from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Text
 from bm.chat.repair import GO_ON, NOT_CONTINUED
 from bm.chat.request import ChatRequest, Loss
+from bm.protocols import parameters
 from bm.protocols.codec import Encoded
 from bm.protocols.gemini.thinking import encode_reasoning
 from bm.protocols.gemini.tools import encode_tools, schema_member
 from bm.protocols.gemini.turns import TurnWriter
-from bm.protocols.parameters import (
-    described_schema,
-    max_tokens,
-    output_format,
-    own_extras,
-    put,
-    sampling,
-    stop_sequences,
-)
 from bm.protocols.reading import camel, refuse
 
 MAX_OUTPUT = 65_536
@@ -61,33 +53,33 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     body |= encode_tools(request, capabilities, losses)
     if config:
         body["generationConfig"] = config
-    for extra in own_extras(request, "gemini", losses):
-        put(body, extra.field, extra.value)
+    for extra in parameters.own_extras(request, "gemini", losses):
+        parameters.put(body, extra.field, extra.value)
     return Encoded(body, tuple(losses))
 
 
 def _generation(request: ChatRequest, capabilities: Capabilities, losses: list[Loss]) -> tuple[Json, str]:
     """The `generationConfig`, and an instruction for the system prompt in place of a format."""
     config: Json = {}
-    limit = max_tokens(request, capabilities.max_output or MAX_OUTPUT)
+    limit = parameters.max_tokens(request, capabilities.max_output or MAX_OUTPUT)
     if limit is not None:
         config["maxOutputTokens"] = limit
-    if stop := stop_sequences(request, capabilities.max_stop or MAX_STOP, losses):
+    if stop := parameters.stop_sequences(request, capabilities.max_stop or MAX_STOP, losses):
         config["stopSequences"] = stop
     if request.choices > 1:
         config["candidateCount"] = request.choices
-    for name, value in sampling(request, capabilities, losses, protocol="gemini").items():
+    for name, value in parameters.sampling(request, capabilities, losses, protocol="gemini").items():
         if name not in _PROBABILITIES or request.sampling.logprobs:
             config[_PROBABILITIES.get(name, camel(name))] = value
     if "temperature" in config:
         config["temperature"] = min(max(config["temperature"], 0.0), 2.0)
     if "seed" in config:
         config["seed"] = (config["seed"] + _INT32) % (2 * _INT32) - _INT32
-    form = output_format(request, capabilities, losses)
+    form = parameters.output_format(request, capabilities, losses)
     if form.kind != "text":
         config["responseMimeType"] = "application/json"
     if form.kind == "schema":
-        config |= schema_member("responseSchema", described_schema(request.output), capabilities)
+        config |= schema_member("responseSchema", parameters.described_schema(request.output), capabilities)
     if thinking := encode_reasoning(request, capabilities, losses, limit):
         config["thinkingConfig"] = thinking
     return config, form.instruction

@@ -10,21 +10,12 @@ from bm.chat.repair import with_call_in_words
 from bm.chat.request import ChatRequest, Loss
 from bm.chat.thinking import takes_sampling
 from bm.names import CHAT
+from bm.protocols import parameters
 from bm.protocols.codec import Encoded
 from bm.protocols.openai.parameters import encode_schema, identity, openai_format
 from bm.protocols.openai_chat.thinking import encode_reasoning, wanted_level
 from bm.protocols.openai_chat.tools import encode_tools
 from bm.protocols.openai_chat.turns import TurnWriter
-from bm.protocols.parameters import (
-    SAMPLING,
-    drop_refused,
-    drop_values,
-    field_name,
-    max_tokens,
-    own_extras,
-    sampling,
-    stop_sequences,
-)
 from bm.protocols.reading import refuse
 
 _IGNORABLE = frozenset(
@@ -57,14 +48,15 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
     if form.kind != "text":
         schema = {"type": "json_schema", "json_schema": encode_schema(request.output)}
         body["response_format"] = schema if form.kind == "schema" else {"type": "json_object"}
-    known = SAMPLING if "top_k" in dialect.takes else [name for name in SAMPLING if name != "top_k"]
-    body |= sampling(request, capabilities, losses, protocol=CHAT, known=known)
+    unknown = () if "top_k" in dialect.takes else ("top_k",)
+    known = [name for name in parameters.SAMPLING if name not in unknown]
+    body |= parameters.sampling(request, capabilities, losses, protocol=CHAT, known=known)
     body |= encode_reasoning(request, capabilities, losses)
-    if (tokens := max_tokens(request, capabilities.max_output)) is not None:
+    if (tokens := parameters.max_tokens(request, capabilities.max_output)) is not None:
         body[capabilities.max_tokens_field or dialect.max_tokens_field] = tokens
     if request.stop and not capabilities.stop:
-        losses.append(Loss(field_name(request, "stop"), "the model takes no stop sequences"))
-    elif stop := stop_sequences(request, capabilities.max_stop or dialect.max_stop, losses):
+        losses.append(Loss(parameters.field_name(request, "stop"), "the model takes no stop sequences"))
+    elif stop := parameters.stop_sequences(request, capabilities.max_stop or dialect.max_stop, losses):
         body["stop"] = stop
     if request.choices > 1:
         body["n"] = request.choices
@@ -73,12 +65,12 @@ def encode_request(request: ChatRequest, capabilities: Capabilities, *, model: s
         body["stream"] = True
         if dialect.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    for extra in own_extras(request, CHAT, losses):
+    for extra in parameters.own_extras(request, CHAT, losses):
         body.setdefault(extra.field, extra.value)
     for name, own in dialect.renames:
         if name in body:
             body[own] = body.pop(name)
     refused = dialect.refuses | (body.keys() - dialect.only if dialect.only else set())
-    drop_refused(body, refused, _IGNORABLE, losses)
-    drop_values(body, capabilities.refuses, losses)
+    parameters.drop_refused(body, refused, _IGNORABLE, losses)
+    parameters.drop_values(body, capabilities.refuses, losses)
     return Encoded(body, tuple(losses))
