@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import Json
-from bm.chat.surrogates import without_halves
 from bm.errors import UNREADABLE
+from bm.surrogates import without_halves
 
 
 def parse_arguments(raw: str) -> Json:

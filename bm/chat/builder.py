@@ -13,8 +13,8 @@ import msgspec
 from bm.chat import events
 from bm.chat.parts import Citation, Part, Refusal, StreamedKind, Text, Thinking, ToolCall, ToolKind
 from bm.chat.signature import Signature
-from bm.chat.surrogates import without_halves
 from bm.errors import UNREADABLE, Failure
+from bm.surrogates import without_halves
 
 _KINDS: dict[type, StreamedKind] = {Text: "text", Refusal: "refusal", Thinking: "thinking", ToolCall: "tool_call"}
 

@@ -20,7 +20,6 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss
-from bm.chat.surrogates import without_halves
 from bm.dispatch.snapshot import Requirements
 from bm.dispatch.target import AccountId
 from bm.errors import UNREADABLE, Failure, RequestError
@@ -29,6 +28,7 @@ from bm.protocols.codec import IdFactory, StreamEncoder
 from bm.protocols.media import is_text
 from bm.protocols.reading import json_of, object_of, string_of
 from bm.protocols.registry import CODECS
+from bm.surrogates import without_halves
 from bm.upstream.headers import Headers
 
 _SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-session-id")

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import Json
-from bm.chat.surrogates import without_halves
 from bm.errors import Failure, FailureKind
 from bm.protocols import limits
 from bm.protocols.context_length import is_about_answer
 from bm.protocols.reading import json_of, object_of, objects_of, string_of
+from bm.surrogates import without_halves
 
 NOT_IN_TIER = "not_in_tier"
 """The `code` of a failure that says the model is outside the account's tier, for good."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from bm import sse
-from bm.chat.surrogates import HalfJoiner
+from bm.surrogates import HalfJoiner
 
 _BLANK_LINE = re.compile(rb"\n\n|\r\n\r\n|\r\r")
 _BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")

@@ -14,7 +14,6 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bm.chat.parts import Json
-from bm.chat.surrogates import without_halves
 from bm.errors import Failure, RequestError
 from bm.gateway import stored
 from bm.gateway.call import Call, Client, check_model, conversation_of, json_object, new_id, read_head
@@ -44,6 +43,7 @@ from bm.server.routes import (
     without_key,
 )
 from bm.server.websocket import Connection
+from bm.surrogates import without_halves
 from bm.upstream.headers import Headers
 
 _log = logging.getLogger("bm.requests")

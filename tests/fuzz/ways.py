@@ -14,7 +14,6 @@ from bm.accounts.account import Access
 from bm.chat.capabilities import Capabilities
 from bm.chat.estimate import countable, estimate
 from bm.chat.repair import without_media
-from bm.chat.surrogates import without_halves
 from bm.dispatch.classify import classify
 from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
@@ -36,6 +35,7 @@ from bm.protocols.reading import json_of, object_of
 from bm.protocols.registry import CODECS
 from bm.remedies.apply import treated
 from bm.remedies.find import remedies_for
+from bm.surrogates import without_halves
 from tests.fuzz.mutation import ODD, mutated, pieces_of, scrambled, written
 from tests.fuzz.seeds import seeds
 from tests.fuzz.surface import Surface, changed, sendable

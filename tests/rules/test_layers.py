@@ -14,7 +14,7 @@ import pytest
 
 from tests.rules.source import Source, sources
 
-BASE = {"names", "errors", "sse"}
+BASE = {"names", "errors", "sse", "surrogates"}
 CANON = BASE | {"chat"}
 WIRES = CANON | {"protocols"}
 DATA = {"names", "errors", "config", "providers"}
@@ -24,6 +24,7 @@ AT_START: dict[str, set[str]] = {
     "names": set(),
     "errors": {"names"},
     "sse": set(),
+    "surrogates": set(),
     "duration": set(),
     "loop": set(),
     "tasks": set(),
@@ -55,7 +56,7 @@ INSIDE: dict[str, set[str]] = {
     "cli": ENGINE | {"gateway", "server", "simulator"},
 }
 
-PURE = {"names", "errors", "sse", "duration", "chat", "protocols", "remedies", "dispatch"}
+PURE = {"names", "errors", "sse", "surrogates", "duration", "chat", "protocols", "remedies", "dispatch"}
 """Rooms that take values and return values."""
 
 IMPURE_MODULES = {

@@ -24,7 +24,7 @@ def encode_error(failure: Failure, request_id: str) -> tuple[int, Json]:
     message = failure.message
     if failure.kind == "context_too_long" and not message.startswith(_PROMPT_TOO_LONG):
         message = f"{_PROMPT_TOO_LONG}: {message}"
-    # opencode asks again only when it is told of an overload; Claude Code does after any error of a server.
+    # opencode asks again only after an overload; Claude Code does after any error of a server.
     status = STATUS["overloaded" if failure.kind == "truncated" else failure.kind]
     kind = _TYPE_OF_STATUS.get(status, _REQUEST if status < 500 else _SERVER)
     error: Json = {"type": kind, "message": message}

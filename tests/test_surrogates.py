@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bm.chat.surrogates import HalfJoiner, without_halves
+from bm.surrogates import HalfJoiner, without_halves
 
 
 @pytest.mark.parametrize(
