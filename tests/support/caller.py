@@ -20,7 +20,7 @@ class Broken(Exception):
 class Caller:
     """One connection, for one request after another; opened when it is needed. `keeps` it open between requests.
 
-    `received` is what has arrived of the last response.
+    `received` is what has arrived of the last response, `headers` are its headers.
     """
 
     def __init__(self, url: str, headers: Mapping[str, str], *, keeps: bool = True) -> None:
@@ -30,6 +30,7 @@ class Caller:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._protocol = h11.Connection(h11.CLIENT)
         self.received = bytearray()
+        self.headers: dict[str, str] = {}
 
     async def post(
         self, path: str, body: bytes, *, leaves: bool = False, on_head: Callable[[], None] = lambda: None
@@ -71,6 +72,7 @@ class Caller:
                 self._protocol.receive_data(await reader.read(64 * 1024))
             elif isinstance(event, h11.Response):
                 status = event.status_code
+                self.headers = {name.decode(): value.decode() for name, value in event.headers}
                 on_head()
             elif isinstance(event, h11.Data):
                 received += event.data

@@ -1,0 +1,198 @@
+"""A team of three nodes under load while its parts fail, and what its history proves: `scripts/team --seconds 60`.
+
+Loopback only. A partition is made by the link of a node to the store, which lets nothing through.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from bm.loop import runner
+from tests.team.checker import check
+from tests.team.clients import BUDGETED_OF, Clients
+from tests.team.cluster import ANSWER, MOST, PROMPT, Cluster
+from tests.team.history import Answered, Asked, Called, Changed, Event, History, Known, Lost, Recorded, Spent, Terms
+from tests.team.schedule import Fault, schedule
+
+NODES = ("n0", "n1", "n2")
+ACCOUNTS = 20
+PRICES = 0.5e-6, 3e-6
+"""US dollars for a token of the prompt and of the answer of `cluster.MODEL`, at list price."""
+REPLICATION = 0.75
+"""Seconds until every node knows what another one does, on a machine that runs all of them and the clients."""
+HEALED = 20.0
+"""Seconds after the last fault until the nodes must agree."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A run. `load` is the part of what all accounts together may answer that clients ask for; nothing breaks in the
+    first `calm` seconds, and then something about every `pause` seconds."""
+
+    seconds: float
+    clients: int
+    seed: int = 0
+    faults: bool = True
+    window: float = 60.0
+    load: float = 1.5
+    calm: float = 0.0
+    pause: float = 5.0
+
+    @property
+    def quotas(self) -> dict[str, int]:
+        """The requests of each account in a window: unequal, as those of free tiers are."""
+        return {f"acct{number:02d}": 5 * (number % 6 + 2) for number in range(ACCOUNTS)}
+
+    @property
+    def budget(self) -> float:
+        """What the key with a budget may spend: two thirds of what its clients would spend without."""
+        prompt, answer = PRICES
+        served = self.rate * self.seconds * min(1.0, 1 / self.load)
+        return round(served / BUDGETED_OF * (PROMPT * prompt + ANSWER * answer) * 2 / 3, 4)
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return sum(self.quotas.values()) / self.window * self.load
+
+
+async def run(home: Path, plan: Plan) -> History:
+    """Run, heal, and collect what has happened."""
+    cluster = Cluster(home, plan.quotas, plan.window, plan.budget, list(NODES))
+    try:
+        await cluster.start()
+        clients = Clients(cluster, plan.clients, plan.rate, plan.seed)
+        began = time.monotonic()
+        asking = asyncio.ensure_future(clients.run())
+        faults = _faults(plan)
+        await asyncio.gather(*(_break(cluster, fault) for fault in faults), asyncio.sleep(plan.seconds))
+        clients.stop()
+        ended = time.monotonic()
+        await asking
+        known = await _healed(cluster)
+        calls, changes = cluster.calls(), list(cluster.changes)
+    finally:
+        await cluster.stop()
+    events: list[Event] = [*clients.events, *calls, *changes, *known, *cluster.recorded()]
+    return History(_terms(plan, began, ended), tuple(events))
+
+
+def _faults(plan: Plan) -> list[Fault]:
+    """What breaks when, since the start."""
+    if not plan.faults:
+        return []
+    found = schedule(plan.seed, plan.seconds - plan.calm, len(NODES), plan.pause)
+    return [fault._replace(at=fault.at + plan.calm) for fault in found]
+
+
+def _terms(plan: Plan, began: float, ended: float) -> Terms:
+    prompt, answer = PRICES
+    return Terms(
+        began=began,
+        ended=ended,
+        nodes=NODES,
+        quotas=plan.quotas,
+        window=plan.window,
+        rate=plan.rate,
+        budgets={"ci": plan.budget},
+        reservation=PROMPT * prompt + MOST * answer,
+        replication=REPLICATION,
+    )
+
+
+async def _break(cluster: Cluster, fault: Fault) -> None:
+    """Break one part, and mend it."""
+    await asyncio.sleep(fault.at)
+    node = cluster.nodes[fault.node]
+    if fault.kind in ("kill", "freeze") and not node.is_there:
+        return
+    match fault.kind:
+        case "kill":
+            await cluster.kill(node, fault.seconds)
+        case "freeze":
+            await cluster.freeze(node, fault.seconds)
+        case "cut":
+            await cluster.cut(node, fault.seconds)
+        case "lose store":
+            await cluster.lose_store(fault.seconds)
+        case "freeze store":
+            await cluster.freeze_store(fault.seconds)
+
+
+async def _healed(cluster: Cluster) -> list[Known | Spent]:
+    """What the nodes say, once they agree or should have agreed."""
+    limit = time.monotonic() + HEALED
+    while True:
+        known = await cluster.known()
+        said = Counter((each.account, each.state) for each in known if isinstance(each, Known))
+        sums = {(each.key, round(each.spent, 6)) for each in known if isinstance(each, Spent)}
+        held = any(each.reserved for each in known if isinstance(each, Spent))
+        if (set(said.values()) == {len(NODES)} and len(sums) == 1 and not held) or time.monotonic() > limit:
+            return known
+        await asyncio.sleep(0.25)
+
+
+def figures(history: History) -> str:
+    """What has happened, as a table."""
+    kinds = Counter(type(each) for each in history.events)
+    statuses = Counter(each.status for each in history.events if isinstance(each, Answered))
+    left = sum(isinstance(each, Lost) and not each.node for each in history.events)
+    rows = [
+        ("seconds", f"{history.terms.ended - history.terms.began:.0f}"),
+        ("requests", f"{kinds[Asked]}"),
+        *((f"answered with {status}", f"{count}") for status, count in sorted(statuses.items())),
+        ("left by their clients", f"{left}"),
+        ("lost with a node", f"{kinds[Lost] - left}"),
+        ("calls to the vendor", f"{kinds[Called]}"),
+        ("of them refused", f"{sum(isinstance(each, Called) and each.ends is not None for each in history.events)}"),
+        ("rows of the ledger", f"{kinds[Recorded]}"),
+        ("parts that went away", f"{sum(isinstance(e, Changed) and e.state == 'away' for e in history.events)}"),
+    ]
+    return "\n".join(["| figure | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def main() -> int:
+    """Run, print the figures and the faults that the checker finds, and keep the history if a file is named."""
+    parser = argparse.ArgumentParser(prog="scripts/team", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--window", type=float, default=60, help="seconds of a quota of the vendor")
+    parser.add_argument("--calm", type=float, default=0, help="seconds at the start in which nothing breaks")
+    parser.add_argument("--pause", type=float, default=5, help="seconds between two faults, about")
+    parser.add_argument("--no-faults", action="store_true", help="break nothing, and see how the load is shared")
+    parser.add_argument("--write", type=Path, help="where the history is kept, as JSON")
+    options = parser.parse_args()
+    # Whoever ends a run ends its processes.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    plan = Plan(
+        seconds=options.seconds,
+        clients=options.clients,
+        seed=options.seed,
+        window=options.window,
+        calm=options.calm,
+        pause=options.pause,
+        faults=not options.no_faults,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        history = runner().run(run(Path(folder), plan))
+    if options.write:
+        options.write.write_bytes(msgspec.json.encode(history))
+    print(figures(history))
+    found = check(history)
+    for fault in found[:30]:
+        print(fault, file=sys.stderr)
+    print(f"faults: {len(found)}")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
