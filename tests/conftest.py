@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import signal
 import socket
 import zlib
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Choose how many examples each property tries."""
+    """Choose how many examples each property tries, and let Ctrl-C reach the processes that tests start.
+
+    A shell without job control starts what runs in the background (`scripts/test &`) with Ctrl-C ignored, which all
+    processes inherit.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.load_profile("thorough" if config.getoption("--thorough") else "quick")
 
 
