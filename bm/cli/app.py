@@ -123,6 +123,7 @@ _group(
     "accounts",
     "Manage the credentials that requests are sent with.",
     *(accounts.list_, accounts.add, accounts.login, transfer.import_, transfer.export),
+    *(transfer.move, transfer.reseal),
     *(accounts.rename, accounts.key, order.order, accounts.enable, accounts.disable),
     *(accounts.remove, accounts.verify, accounts.wake),
     lists=True,

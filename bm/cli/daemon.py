@@ -190,7 +190,7 @@ def status(
         *_account_notes(accounts),
         *budgets.notes(answer),
         *_problems(answer, found.daemon),
-        *_config_notes(paths, found.daemon),
+        *_config_notes(paths, found.daemon, answer),
     )
     for warning in notes:
         render.note(f"note: {warning}")
@@ -221,24 +221,30 @@ def _account_notes(rows: list[dict[str, Any]]) -> list[str]:
     return [f"{each.detail} ({each.remedy})" for each in states(rows)]
 
 
-def _config_notes(paths: Paths, daemon: Daemon) -> list[str]:
-    """Notes on a changed address, which a running daemon does not take, and on models that retire soon."""
+def _config_notes(paths: Paths, daemon: Daemon, answer: dict[str, Any]) -> list[str]:
+    """Notes on what a running daemon does not take, such as a changed address, and on models that retire soon."""
     from bm.cli.doctor import exposed
     from bm.config.address import url_of
     from bm.config.chains import chains_of
     from bm.errors import ConfigError
     from bm.providers.provider import effective
     from bm.providers.retirement import retiring
+    from bm.vault.vault import open_vault
 
     try:
         config = admin.loaded(paths).config
     except ConfigError:
         return []
-    server = config.server
+    server, vault = config.server, open_vault(paths, config, os.environ).place
     tls = bool(server.tls_cert)
     moved = server.host != daemon.host or server.port not in (0, daemon.port) or tls != bool(daemon.tls_cert)
     return [
         *([f"the configured address is now {url_of(server.host, server.port, tls=tls)}: bm restart"] if moved else []),
+        *(
+            [f"accounts and keys are used from {vault} after: bm restart"]
+            if answer.get("vault", vault) != vault
+            else []
+        ),
         *(f"{each.detail} ({each.remedy})" for each in exposed(config)),
         *retiring(effective(config), chains_of(config), date.today()),
     ]

@@ -84,13 +84,14 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     except ConfigError as error:
         problems = [Finding("configuration", "failed", str(each), "bm config edit") for each in problems_in(error)]
         return findings + problems
+    vault = admin.vault(paths)
+    stores = "accounts file" if vault.place == str(paths.accounts) else "accounts database"
     try:
-        vault = admin.vault(paths)
         stored = vault.accounts.load()
-        findings += [Finding("accounts file", "warning", warning) for warning in stored.warnings]
-        findings.append(Finding("accounts file", "ok", vault.place))
+        findings += [Finding(stores, "warning", warning) for warning in stored.warnings]
+        findings.append(Finding(stores, "ok", vault.place))
     except AccountError as error:
-        return [*findings, Finding("accounts file", "failed", str(error))]
+        return [*findings, Finding(stores, "failed", str(error))]
     try:
         keys = vault.keys.load()
         findings += [Finding("keys file", "warning", warning) for warning in keys.warnings]

@@ -1,4 +1,4 @@
-"""`bm accounts export` and `import`: accounts on another machine."""
+"""`bm accounts export`, `import`, `move` and `reseal`: accounts on another machine, and those of a team."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from bm.cli import admin, render
 
 if TYPE_CHECKING:
     from bm.accounts.credentials import Credentials
+    from bm.config.paths import Paths
+    from bm.vault.database import DatabaseVault
 
 
 def export(
@@ -53,3 +55,57 @@ def import_(
     for reason in skipped:
         render.note(f"left out {reason}")
     render.line(f"{len(added)} accounts added{': ' if added else ''}{', '.join(added)}")
+
+
+def move(
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove from the files what is in the database by now.")
+    ] = False,
+) -> None:
+    """Copy the accounts and keys of this machine to the database.
+
+    That is where `[ledger] url` and `[shared] seal` have them. Run again, it adds what is missing.
+    """
+    from bm.cli.exits import UsageError
+    from bm.vault.move import move as copied
+    from bm.vault.move import remove_moved
+    from bm.vault.vault import FileVault
+
+    paths = admin.here()
+    files, database = FileVault(paths), _database(paths)
+    daemon = admin.running(paths) if remove else None
+    if daemon and admin.ask_daemon(paths, daemon, "GET", "/admin/status")["vault"] != database.place:
+        raise UsageError("the daemon still uses the files: bm restart first")
+    done = copied(files, database)
+    for reason in done.left_out:
+        render.note(f"left out {reason}")
+    there = f", {done.present} were there already" if done.present else ""
+    render.line(f"{done.accounts} accounts and {done.keys} keys copied to {database.place}{there}")
+    if remove:
+        render.line(f"{remove_moved(files, database)} removed from {paths.accounts.name} and {paths.keys.name}")
+    elif done.accounts + done.keys + done.present:
+        render.note(f"{paths.accounts} still holds the accounts, which are no longer used: bm accounts move --remove")
+    admin.reload(paths)
+
+
+def reseal() -> None:
+    """Seal the accounts and keys in the database with the first key of `[shared] seal`."""
+    stored = _database(admin.here()).reseal()
+    accounts, keys = (sum(each.kind == kind for each in stored.rows) for kind in ("account", "key"))
+    render.line(f"{accounts} accounts and {keys} keys are sealed with the first key of shared.seal")
+    render.note("once every node has it, no other key is needed in shared.seal")
+
+
+def _database(paths: Paths) -> DatabaseVault:
+    """The vault in the database.
+
+    Raises:
+        UsageError: accounts and keys are in files.
+    """
+    from bm.cli.exits import UsageError
+    from bm.vault.database import DatabaseVault
+
+    vault = admin.vault(paths)
+    if not isinstance(vault, DatabaseVault):
+        raise UsageError("accounts and keys are in files: set ledger.url and shared.seal first (docs/accounts.md)")
+    return vault

@@ -218,6 +218,7 @@ class Admin:
                 if provider.configured and not provider.pool
             ],
             "requests": {"active": calls.active, "total": calls.total, "failed": calls.failed},
+            "vault": settings.vault.place,
             "ledger": self._ledger(),
             "failures": failures(),
             "budgets": budget_rows(self._services),

@@ -45,10 +45,10 @@ _log = logging.getLogger("bm.accounts")
 
 
 class DatabaseVault:
-    """The accounts and keys in the database `url`. `seal` reads the keys of the seal."""
+    """The accounts and keys in the database `url`. `seal` reads the keys of the seal, which may change."""
 
     def __init__(self, url: str, seal: Callable[[], Seal], paths: Paths) -> None:
-        self._url, self._seal, self._file = url, seal, paths.accounts
+        self._url, self.seal, self._file = url, seal, paths.accounts
         self.place = place_of(url)
         self.accounts: AccountStore = _Accounts(self, paths.accounts)
         self.keys: KeyStore = _Keys(self)
@@ -80,7 +80,7 @@ class DatabaseVault:
         """
         try:
             with self.connected() as connection:
-                stored = tables.read(connection, self._seal())
+                stored = tables.read(connection, self.seal())
         except AccountError as error:
             self._failed(error)
             if self._held is None:
@@ -98,7 +98,7 @@ class DatabaseVault:
         """
         with self.connected() as connection, connection.transaction():
             connection.execute("SELECT set_config('lock_timeout', %s, true)", (_milliseconds(patience),))
-            seal = self._seal()
+            seal = self.seal()
             stored = tables.read(connection, seal, locked=True)
             new = make(stored.rows)
             if every or list(new.items()) != list(stored.rows.items()):

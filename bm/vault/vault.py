@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bm.accounts.credentials import ensure_local_key
 from bm.accounts.store import AccountFile, AccountStore
@@ -12,6 +12,9 @@ from bm.config.paths import Paths
 from bm.config.schema import Config
 from bm.errors import AccountError
 from bm.keys.file import KeyFile, KeyStore
+
+if TYPE_CHECKING:
+    from bm.vault.seal import Seal
 
 
 class Vault(Protocol):
@@ -67,12 +70,18 @@ def open_vault(paths: Paths, config: Config, environ: Mapping[str, str], held: V
         AccountError: accounts.toml, which the start of that daemon has written, is gone: no accounts, and another key
             for clients, are not what it should go on with.
     """
-    if held is None and config.shared.seals:
+    if config.shared.seals and not isinstance(held, FileVault):
         # Its modules are loaded only where there is a database.
         from bm.vault.database import DatabaseVault
         from bm.vault.seal import read_seal
 
-        return DatabaseVault(config.ledger.url, lambda: read_seal(config.shared.seals, environ), paths)
+        def seal() -> Seal:
+            return read_seal(config.shared.seals, environ)
+
+        if not isinstance(held, DatabaseVault):
+            return DatabaseVault(config.ledger.url, seal, paths)
+        held.seal = seal
+        return held
     if isinstance(held, FileVault) and not paths.accounts.exists():
         raise AccountError(f"{paths.accounts}: is gone; put it back, or begin without accounts with `bm restart`")
     return held or FileVault(paths)

@@ -38,6 +38,7 @@ NOT_RUN = {
     r"bm accounts login": "Google's consent page: tests/cli/test_accounts_google.py",
     r"bm accounts (export|import) accounts.json": "asks for a passphrase on a terminal: tests/cli/test_transfer.py",
     r"bm dashboard$": "opens a browser: tests/cli/test_monitoring.py",
+    r"openssl |bm config set (ledger|shared)\.|bm accounts move": "needs a database: tests/vault, tests/cli",
     r"bm top": "draws on a terminal: tests/cli/test_monitoring.py",
     r"bm init$": "asks questions on a terminal: tests/cli/test_init.py",
     r"bm test --deep": "asks on a terminal before it spends: tests/cli/test_test.py",

@@ -14,17 +14,24 @@ import msgspec
 import pytest
 
 from bm.accounts.account import Account
-from bm.accounts.credentials import Credentials, load, update
+from bm.accounts.credentials import Credential, Credentials, load, update
+from bm.accounts.google import Fetch
+from bm.accounts.tokens import Tokens
 from bm.config.files import LockTimeout
 from bm.config.paths import Paths
 from bm.database.connection import connect
 from bm.errors import AccountError
 from bm.keys.key import Key
+from bm.simulator import OAuth, Simulator
 from bm.tasks import failures
 from bm.vault import database as module
 from bm.vault.database import DatabaseVault
 from bm.vault.seal import Seal
+from tests.accounts.conftest import fetch, sim
+from tests.support.google import person
 from tests.support.postgres import Server
+
+__all__ = ["fetch", "sim"]
 
 OLD, NEW = Seal([b"o" * 32]), Seal([b"n" * 32])
 BOTH = Seal([b"n" * 32, b"o" * 32])
@@ -103,6 +110,42 @@ def test_a_refresh_survives_the_loss_of_its_connection(node: Node, database: str
     with node().accounts.refreshing(WORK.id, 1), closing(connect(database)) as other:
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
         other.execute(query + " AND datname = current_database()")
+
+
+async def test_two_nodes_that_refresh_at_once_lose_no_replaced_token(node: Node, sim: Simulator, fetch: Fetch) -> None:
+    account = person(sim)
+    node().accounts.update(adding(account))
+    sim.script(oauth=OAuth(rotate=True, delay=0.02))
+    both = [Tokens(node(name).accounts, fetch) for name in ("one", "two")]
+
+    async def refresh(tokens: Tokens) -> None:
+        refused = ""
+        for _ in range(3):
+            refused = (await tokens.access(Credential(account=account), refused=refused)).key
+
+    await asyncio.gather(*map(refresh, both))
+    for tokens in both:
+        await tokens.close()
+    assert [each.status for each in sim.log() if each.path == "/oauth/token"] == [200] * 7
+
+
+async def test_a_token_replaced_while_the_server_is_away_is_stored_afterwards(
+    node: Node, sim: Simulator, fetch: Fetch, postgres: Server
+) -> None:
+    account, one = person(sim), node()
+    one.accounts.update(adding(account))
+    one.accounts.load()
+    sim.script(oauth=OAuth(rotate=True))
+    tokens = Tokens(one.accounts, fetch)
+    postgres.kill()
+    assert (await tokens.access(Credential(account=account))).bearer
+    postgres.start()
+    await tokens.close()
+    (stored,) = node("two").accounts.load().accounts
+    assert stored.key != account.key
+    again = Tokens(node("two").accounts, fetch)
+    assert (await again.access(Credential(account=account))).bearer
+    await again.close()
 
 
 def test_another_seal_is_an_error_that_names_the_setting(node: Node) -> None:

@@ -1,0 +1,128 @@
+"""Two daemons with their accounts and keys in one database, as users see them. Real daemons, server and commands."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bm.accounts.credentials import load
+from bm.simulator import Simulator
+from tests.support.daemon import Daemon, daemon
+from tests.support.postgres import Server
+
+PLANTED = "key-of-the-account-one"
+BODY = {"model": "opus", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
+
+
+@pytest.fixture
+def config(database: str, tmp_path: Path) -> Iterator[str]:
+    """The configuration of every node."""
+    (tmp_path / "seal").write_text(base64.b64encode(b"o" * 32).decode())
+    with Simulator() as simulator:
+        seal = f'[ledger]\nurl = "{database}"\n[shared]\nseal = "file:{tmp_path / "seal"}"\n'
+        yield f'[gemini]\nbase_url = "{simulator.url}"\n{seal}'
+
+
+@contextmanager
+def nodes(config: str, tmp_path: Path, *names: str) -> Iterator[list[Daemon]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(daemon(tmp_path / name, config)) for name in names]
+
+
+def bm(home: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """A command on the machine of a node."""
+    environ = {**os.environ, "BM_HOME": str(home), "BM_SERVER_PORT": "0"}
+    return subprocess.run(
+        [sys.executable, "-m", "bm", *words], env=environ, input=stdin, capture_output=True, text=True, check=False
+    )
+
+
+def ask(node: Daemon, path: str, body: Any = None, *, key: str = "", method: str = "") -> httpx.Response:
+    headers = {"x-api-key": key or node.key}
+    method = method or ("GET" if body is None else "POST")
+    with httpx.Client(base_url=node.url, headers=headers, timeout=20, trust_env=False) as client:
+        return client.request(method, path, json=body)
+
+
+def until(condition: Callable[[], object]) -> None:
+    limit = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+
+
+def accounts(node: Daemon) -> list[str]:
+    return [row["name"] for row in ask(node, "/admin/accounts").json()["accounts"]]
+
+
+def test_every_node_has_what_one_changes(config: str, tmp_path: Path) -> None:
+    with nodes(config, tmp_path, "one", "two") as (one, two):
+        assert one.key == two.key
+        saved = ask(one, "/admin/accounts", {"name": "work", "key": PLANTED, "verify": False})
+        assert saved.status_code == 200, saved.text
+        until(lambda: accounts(two) == ["work"])
+        made = bm(tmp_path / "two", "keys", "add", "ada", "--json")
+        assert made.returncode == 0, made.stderr
+        key = httpx.Response(200, text=made.stdout).json()["key"]
+        until(lambda: ask(one, "/v1/messages", BODY, key=key).status_code == 200)
+        assert ask(two, "/v1/messages", BODY, key=key).status_code == 200
+        assert bm(tmp_path / "one", "keys", "revoke", "ada", "--yes").returncode == 0
+        until(lambda: ask(two, "/v1/messages", BODY, key=key).status_code == 401)
+        assert ask(two, "/admin/accounts/gemini/work", {"name": "home"}, method="PATCH").status_code == 200
+        until(lambda: accounts(one) == ["home"])
+        for node in (one, two):
+            assert load(node.paths.accounts).accounts == ()
+            assert not node.paths.keys.exists()
+            assert PLANTED not in node.log()
+
+
+def test_while_the_database_is_away_nodes_go_on_and_say_so(config: str, tmp_path: Path, postgres: Server) -> None:
+    with nodes(config, tmp_path, "one") as (one,):
+        ask(one, "/admin/accounts", {"name": "work", "key": PLANTED, "verify": False})
+        postgres.kill()
+        until(lambda: "this node goes on with those it has" in str(ask(one, "/admin/status").json()["failures"]))
+        assert ask(one, "/v1/messages", BODY).status_code == 200
+        refused = ask(one, "/admin/accounts/gemini/work", {"enabled": False}, method="PATCH")
+        assert "ledger.url: the database cannot be reached" in refused.text
+        with one.paths.config.open("a", encoding="utf-8") as file:
+            file.write('[aliases]\nfast = "gemini:haiku"\n')
+        until(lambda: ask(one, "/v1/messages", BODY | {"model": "fast"}).status_code == 200)
+        assert accounts(one) == ["work"]
+        for words in (["keys", "add", "ada"], ["restart"]):
+            ran = bm(tmp_path / "one", *words)
+            assert (ran.returncode, "ledger.url: the database cannot be reached" in ran.stderr) == (2, True), ran
+        assert ask(one, "/v1/messages", BODY).status_code == 200
+        postgres.start()
+        until(lambda: not ask(one, "/admin/status").json()["failures"])
+        changed = ask(one, "/admin/accounts/gemini/work", {"enabled": False}, method="PATCH")
+        assert changed.status_code == 200, changed.text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (r":\d+/test", ":1/test", "ledger.url: the database cannot be reached"),
+        ("password-of-the-tests", "another", "ledger.url: the database refuses: connection failed"),
+        ("file:", "file:/nowhere", "shared.seal: file:/nowhere"),
+    ],
+    ids=["no server", "wrong password", "no seal"],
+)
+def test_a_node_that_cannot_read_the_accounts_does_not_start(
+    config: str, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "config.toml").write_text(re.sub(old, new, config))
+    ran = bm(tmp_path / "one", "start")
+    assert (ran.returncode, words in ran.stderr) == (2, True), ran
+    assert "password-of-the-tests" not in ran.stderr
