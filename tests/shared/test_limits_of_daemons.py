@@ -21,6 +21,7 @@ import pytest
 from bm.keys.file import new_key
 from bm.keys.file import update as update_keys
 from bm.keys.key import Key
+from bm.shared import limits
 from bm.simulator import Rule, Simulator
 from bm.simulator.rules import Usage
 from tests.gateway.world import MODELS, PATHS, path_of, soon
@@ -158,8 +159,8 @@ def by_key(node: Daemon, name: str) -> float:
 
 async def streams(urls: list[str], key: dict[str, str], count: int) -> list[int]:
     """The statuses of so many streams at the same time. Every fourth is aborted after its first bytes."""
-    limits = httpx.Limits(max_connections=count)
-    async with httpx.AsyncClient(headers=key, limits=limits, timeout=30, trust_env=False) as http:
+    many = httpx.Limits(max_connections=count)
+    async with httpx.AsyncClient(headers=key, limits=many, timeout=30, trust_env=False) as http:
 
         async def one(number: int) -> int:
             url = urls[number % len(urls)]
@@ -207,3 +208,19 @@ def test_closed_what_must_ask_the_store_is_refused_while_it_is_away(pairs: dict[
             assert "[shared] fail is closed: try again in 5 s" in refused.json()["error"]["message"]
         assert pair.ask(0, free, protocol).status_code == 200
     assert soon(lambda: [pair.ask(0, key, protocol).status_code for key in keys] == [200, 200], 10)
+
+
+def test_what_the_other_node_has_just_released_is_not_refused(pair: Pair) -> None:
+    """A node whose last look says that all is reserved asks the store before it refuses."""
+    name, key = pair.key(budgets=("0.01/day",))
+    pair.sim.reset()
+    pair.sim.script(Rule(text="word " * 40, chunks=40, delay=0.2))
+    body = body_of("anthropic", model="claude-sonnet-5")
+    with httpx.stream("POST", f"{pair.nodes[0].url}{PATHS['anthropic']}", json=body, headers=key) as response:
+        pieces = response.iter_raw()
+        assert next(pieces)
+        refused = pair.ask(1, key)
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+        assert "reserved by requests that are running" in refused.json()["error"]["message"]
+    assert soon(lambda: not pair.spending(0, name)[1])
+    assert soon(lambda: pair.ask(1, key).status_code == 200, limits.BEAT / 2)
