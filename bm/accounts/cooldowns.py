@@ -213,8 +213,9 @@ def _without_backoffs(entries: Sequence[CooldownEntry], is_over: Callable[[Backo
     return [entry for entry in entries if entry.kind not in over]
 
 
-def _order(entry: CooldownEntry) -> tuple[float, int]:
-    return entry.at, entry.id
+def _order(entry: CooldownEntry) -> tuple[float, float, str, int]:
+    # Ids differ between nodes that share their entries. Those that are alike but for the id have the same effect.
+    return entry.at, entry.jitter, entry.reason, entry.id
 
 
 def _reason(entries: Iterable[CooldownEntry], kind: Kind) -> str:
