@@ -6,7 +6,7 @@ account is named by (provider, name). One that is not in the pool, because it wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Literal
 
@@ -105,6 +105,8 @@ class Pool:
         self.ids = count(1)
         self.suspects = Suspects()
         self.generation = 0
+        self.reloaded: list[Callable[[], None]] = []
+        """Called after the list of accounts was replaced."""
         self._rosters: dict[tuple[str, frozenset[str] | None, str], Roster] = {}
         self._of_provider: dict[str, list[Roster]] = {}
         self._lists: dict[str, tuple[frozenset[str] | None, ...]] = {}
@@ -144,6 +146,8 @@ class Pool:
             if renewed:
                 old.wake()
         self.forget_rosters()
+        for tell in self.reloaded:
+            tell()
         return moved
 
     def credential(self, account_id: AccountId) -> Credential | None:

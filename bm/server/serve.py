@@ -213,8 +213,8 @@ async def _serve(
     instance.mask_in_log(services.mask)
     telemetry = telemetry_of(services, instance.version)
     reloader, state = Reloader(paths, services), SavedState(paths, services)
-    sharing = Sharing(await joined(services, paths, instance, sock))
-    work = _work(services, state, instance, reloader)
+    sharing = Sharing(await joined(services, reloader, paths, instance, sock))
+    work = _work(services, state, instance, reloader, sharing)
 
     async def retire() -> None:
         work.stop()
@@ -237,8 +237,8 @@ async def _serve(
     state.restore()
     ledger.start()
     await catch_up(services, paths.ledger)
+    await sharing.start(paths)
     work.start()
-    sharing.start()
     watchers = list(_watchers(services, certificate))
     if predecessor is not None:
         watchers.append(spawn(predecessor.follow(services), "following the earlier daemon"))
@@ -250,11 +250,11 @@ async def _serve(
         work.stop()
         with _no_signals():
             await (handover.close() if handover.begun else state.save())
-            await sharing.close()
+            await sharing.close(handed_over=handover.begun)
             await _close(services, recorder, ledger, telemetry)
 
 
-def _work(services: Services, state: SavedState, instance: Instance, reloader: Reloader) -> Work:
+def _work(services: Services, state: SavedState, instance: Instance, reloader: Reloader, sharing: Sharing) -> Work:
     """What only one daemon at a time does."""
     return Work(
         {
@@ -263,6 +263,7 @@ def _work(services: Services, state: SavedState, instance: Instance, reloader: R
             "keeping daemon.json": instance.keep_file,
             "watching the configuration": reloader.watch,
             "following the accounts": services.settings.vault.watch,
+            **sharing.loops,
         }
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bm.chat.parts import Json
 from bm.config.address import url_of
@@ -12,6 +12,8 @@ from bm.config.paths import Paths
 from bm.config.schema import Config
 from bm.errors import ConfigError
 from bm.gateway.services import Services
+from bm.server.edits import Edits
+from bm.server.reload import Reloader
 from bm.tasks import Work
 
 if TYPE_CHECKING:
@@ -38,15 +40,25 @@ class Sharing:
         self._team = team
         self._work = Work(team.work if team else {})
 
-    def start(self) -> None:
-        """Share until `close`."""
+    @property
+    def loops(self) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What only one daemon of a node at a time does: two would replicate the same twice."""
+        return self._team.replication.loops if self._team is not None else {}
+
+    async def start(self, paths: Paths) -> None:
+        """Learn what the other nodes know, and share until `close`."""
+        if self._team is not None:
+            await self._team.replication.start(paths.accounts.stat().st_mtime)
         self._work.start()
 
-    async def close(self) -> None:
-        """Leave the team."""
+    async def close(self, *, handed_over: bool = False) -> None:
+        """Leave the team. A daemon that has `handed_over` has reported the rest to the next one."""
         self._work.stop()
-        if self._team is not None:
-            await self._team.close()
+        if self._team is None:
+            return
+        if not handed_over:
+            await self._team.replication.publish()
+        await self._team.close()
 
     def to_json(self) -> Json | None:
         """The store and the nodes; None without a team."""
@@ -63,7 +75,7 @@ class Sharing:
         return self._team.metrics() if self._team is not None else {}
 
 
-async def joined(services: Services, paths: Paths, run: Run, sock: socket.socket) -> Team | None:
+async def joined(services: Services, reloader: Reloader, paths: Paths, run: Run, sock: socket.socket) -> Team | None:
     """The team of `[shared]`, joined; None if there is none. `sock` is where the daemon listens.
 
     Raises:
@@ -81,4 +93,5 @@ async def joined(services: Services, paths: Paths, run: Run, sock: socket.socket
     # `[server] url` may be that of a balancer, which all nodes have in common.
     host = socket.gethostname() if server.host in _ANYWHERE else server.host
     url = url_of(host, sock.getsockname()[1], tls=bool(server.tls_cert))
-    return await join(services, paths, version=run.version, since=run.started_at, url=url)
+    edit = Edits(paths, reloader).accounts
+    return await join(services, paths, edit, version=run.version, since=run.started_at, url=url)

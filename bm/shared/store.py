@@ -42,6 +42,9 @@ QUEUE_BYTES: Final = 16 * 1024 * 1024
 AT_ONCE: Final = 16
 """Commands under way at once: each takes a connection."""
 
+FOLLOW: Final = 1.0
+"""Seconds that a read of a stream waits for an entry."""
+
 _BATCH: Final = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
 """Seconds between two looks for a store that is away."""
@@ -75,10 +78,12 @@ class Store:
         self.name = settings.name
         self._address, self._limit = read_store(settings.url), limit
         self._client = connect(self._address, limit=limit)
+        self._follower = connect(self._address, limit=limit + FOLLOW)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._reason = ""
         self._since = 0.0
-        self._left = asyncio.Event()
+        self._left, self._here = asyncio.Event(), asyncio.Event()
+        self._here.set()
         self._later: deque[Command] = deque()
         self._later_bytes = 0
         self._more = asyncio.Event()
@@ -130,6 +135,7 @@ class Store:
             except (StoreAway, TimeoutError):
                 pass
         await self._client.aclose()
+        await self._follower.aclose()
 
     async def command(self, *words: Word) -> Any:
         """Send a command, and give redis-py's form of its result, with bytes for texts.
@@ -196,6 +202,26 @@ class Store:
         """
         return _entries(await self.command("XRANGE", key, f"({after}", "+", "COUNT", count))
 
+    async def follow(self, key: str, after: str) -> list[tuple[str, bytes]]:
+        """The entries of a stream after the one with this id. Waits some time for the first.
+
+        Raises:
+            StoreAway: the store cannot be asked now.
+        """
+        if self.is_away:
+            raise StoreAway(self._reason)
+        words = ("XREAD", "COUNT", 1_000, "BLOCK", int(FOLLOW * 1000), "STREAMS", key, after)
+        try:
+            found = await self._follower.execute_command(*words)
+        except FAILURES as error:
+            self.leave(*explained(error))
+            raise StoreAway(self._reason) from None
+        return _entries(found[0][1]) if found else []
+
+    async def until_here(self) -> None:
+        """Wait until the store is not away."""
+        await self._here.wait()
+
     def later(self, *words: Word) -> None:
         """Send a command in the background, after the earlier ones, now or when the store is back.
 
@@ -215,6 +241,7 @@ class Store:
         self._reason = reason
         self._since = time.time()
         self._left.set()
+        self._here.clear()
         words = f"{reason}; this node goes on alone and shares again when it is back ({remedy})"
         _log.warning("%s", words)
         note(_NOTE, words)
@@ -253,6 +280,7 @@ class Store:
             self._reason = error.message
             return
         self._reason = ""
+        self._here.set()
         try:
             await self._flush()
             for back in self.back:

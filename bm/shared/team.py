@@ -18,7 +18,9 @@ from bm.errors import ConfigError
 from bm.gateway.services import Services
 from bm.shared.limits import SharedLimits
 from bm.shared.nodes import Load, Node, Nodes
+from bm.shared.replication import Replication
 from bm.shared.store import Store
+from bm.shared.switches import Edit
 
 _log = logging.getLogger("bm")
 
@@ -27,8 +29,8 @@ class Team:
     """The team that this node belongs to. `work` are loops that run as long as the daemon serves, `last` what is done
     when it ends."""
 
-    def __init__(self, store: Store, nodes: Nodes) -> None:
-        self.store, self.nodes = store, nodes
+    def __init__(self, store: Store, nodes: Nodes, replication: Replication) -> None:
+        self.store, self.nodes, self.replication = store, nodes, replication
         self.work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "looking for the shared store": store.keep,
             "sending to the shared store": store.keep_sending,
@@ -78,8 +80,9 @@ class Team:
         }
 
 
-async def join(services: Services, paths: Paths, *, version: str, since: float, url: str) -> Team:
-    """Join the team of `[shared]`. `since` is the Unix time at which the daemon started, `url` where it serves.
+async def join(services: Services, paths: Paths, edit: Edit, *, version: str, since: float, url: str) -> Team:
+    """Join the team of `[shared]`. `since` is the Unix time at which the daemon started, `url` where it serves; `edit`
+    changes the stored accounts.
 
     Raises:
         ConfigError: the store cannot be used.
@@ -103,7 +106,7 @@ async def join(services: Services, paths: Paths, *, version: str, since: float, 
     nodes = Nodes(store, own, lambda: Load(active=calls.active, total=calls.total, failed=calls.failed))
     await nodes.tell()
     _log.info("this is node %s of team %s, which shares its state through %s", own.name, store.name, store.version)
-    team = Team(store, nodes)
+    team = Team(store, nodes, Replication(store, nodes, services.pool, edit))
     closed = settings.fail == "closed"
     limits = SharedLimits(store, services.spending, nodes=lambda: len(nodes.here), is_closed=closed)
     services.common = limits

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from bm.config.paths import Paths
 from bm.errors import ConfigError
 from bm.gateway.services import Services
 from bm.gateway.settings import read_settings
+from bm.server.reload import Reloader
 from bm.server.sharing import Sharing, joined
 
 
@@ -23,16 +25,17 @@ class Run:
     started_at: float = 1.0
 
 
-def services(paths: Paths, config: str) -> Services:
+async def join(paths: Paths, config: str, sock: socket.socket) -> Any:
     paths.config.write_text(config, encoding="utf-8")
-    return Services(read_settings(paths))
+    services = Services(read_settings(paths))
+    return await joined(services, Reloader(paths, services), paths, Run(), sock)
 
 
 async def test_without_a_store_nothing_is_shared() -> None:
     paths = Paths.default()
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        sharing = Sharing(await joined(services(paths, ""), paths, Run(), sock))
-    sharing.start()
+        sharing = Sharing(await join(paths, "", sock))
+    await sharing.start(paths)
     assert (sharing.to_json(), sharing.metrics()) == (None, {})
     await sharing.close()
 
@@ -43,6 +46,6 @@ async def test_a_store_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     paths = Paths.default()
     with socket.create_server(("127.0.0.1", 0)) as sock, pytest.raises(ConfigError) as refused:
-        await joined(services(paths, '[shared]\nurl = "valkey://127.0.0.1"'), paths, Run(), sock)
+        await join(paths, '[shared]\nurl = "valkey://127.0.0.1"', sock)
     assert str(refused.value).startswith(f"{paths.config}: shared.url: needs the package redis")
     assert "better-manager[shared]" in refused.value.hint
