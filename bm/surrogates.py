@@ -11,6 +11,7 @@ _ESCAPE = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
 """An escaped backslash, a pair, or a half."""
+_BEGIN = re.compile(rb"\\u[dD]")
 _HALF = len(rb"\ud83d")
 _REPLACEMENT = rb"\ufffd"
 _BYTES_AT_END = re.compile(rb'(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})(?=")')
@@ -36,7 +37,7 @@ def _in_utf8(data: bytes) -> bytes:
 
 def _may_hold_halves(data: bytes) -> bool:
     # A search for one byte is many times as fast as one for three, and most data have no backslash.
-    return b"\\" in data and (rb"\ud" in data or rb"\uD" in data)
+    return b"\\" in data and _BEGIN.search(data) is not None
 
 
 class HalfJoiner:

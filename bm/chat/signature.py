@@ -17,8 +17,8 @@ REDACTED = "redacted"
 """`about`: it is another vendor's encrypted thinking itself."""
 
 _MARK = b"bm1\x1f"
-_MARK_BYTES = base64.b64encode(_MARK)[:5]
-_MARK_BASE64 = _MARK_BYTES.decode()
+MARK_BYTES = base64.b64encode(_MARK)[:5]
+_MARK_BASE64 = MARK_BYTES.decode()
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -117,8 +117,3 @@ class TextKey:
 def text_key(text: str) -> str:
     """The key of a whole text."""
     return TextKey(text).value
-
-
-def may_hold_wrapped(body: bytes) -> bool:
-    """Whether `body` can contain a wrapped signature: a cheap test before parsing it."""
-    return _MARK_BYTES in body

@@ -229,16 +229,16 @@ class Adapter:
 
     def _pass_through(self, target: Target, provider: Provider, access: Access) -> UpstreamCall:
         call = self.call
-        extra_content = "extra_content" in provider.dialect.takes
         given = call.short if call.home == target.account_id else call.body
         family = family_of(target.model)
         body = sanitize(
             call.protocol,
             given,
             cache_control=provider.cache_control,
-            extra_content=extra_content,
+            extra_content="extra_content" in provider.dialect.takes,
             lone_choice=call.protocol not in OPENAI_CLIENTS or provider.dialect.name == "openai",
             claude=family is not None and family.vendor == "claude",
+            words=call.words if given is call.body else None,
         )
         changed = call.protocol == "anthropic" and body is not given
         lost_thinking = changed and asks_to_think(call.body) and not asks_to_think(body)

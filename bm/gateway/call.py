@@ -1,4 +1,4 @@
-"""A client's call: the head of its body, the conversation it belongs to, and what it requires of a target.
+"""A client's call: the head of its body, and the conversation it belongs to.
 
 A coding agent's body has hundreds of kilobytes, so parsing it costs more than routing it. What is needed here is read
 from the bytes.
@@ -11,23 +11,21 @@ import random
 import re
 import time
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote
 
 import msgspec
 
-from bm.chat.parts import Json
 from bm.chat.request import ChatRequest, Loss
-from bm.dispatch.snapshot import Requirements
 from bm.dispatch.target import AccountId
 from bm.errors import UNREADABLE, Failure, RequestError
 from bm.names import MAIN_KEY, Operation, ProtocolName
 from bm.protocols.codec import IdFactory, StreamEncoder
-from bm.protocols.media import is_text
 from bm.protocols.reading import json_of, object_of, string_of
 from bm.protocols.registry import CODECS
+from bm.protocols.words import Words, words_of
 from bm.surrogates import without_halves
 from bm.upstream.headers import Headers
 
@@ -37,11 +35,7 @@ _SESSION_HEADERS = ("x-claude-code-session-id", "session-id", "session_id", "x-s
 _AGENT = re.compile(r"[\w.@-]{1,40}(?:/(?:Python|JS)\b)?", re.ASCII)
 
 TOO_DEEP = Failure(kind="bad_request", message="the body is nested too deeply")
-MAX_BYTES_PER_TOKEN = 10
-"""Of a request in text; prose has 4, code with deep indentation or escaped letters 7."""
 _MOST_CACHED = 200
-MIN_TOKENS = 1000
-"""Every model takes this many, so fewer need not be counted."""
 
 
 def new_id(prefix: str) -> str:
@@ -70,7 +64,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     `path` is where it was sent, `query` the query string without a key. `version` is the API version in a Gemini path,
     empty for none. `array` says that a Gemini client wants its stream as a JSON array. `home` is the account that
     stores what the call follows on, and `short` the body for it alone, without what it knows. `losses` are what the
-    body no longer holds of what the client sent. `key` is the name of the client's key.
+    body no longer holds of what the client sent. `key` is the name of the client's key, `words` are those of the body.
     """
 
     id: str
@@ -89,6 +83,10 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     short: bytes = b""
     losses: tuple[Loss, ...] = ()
     key: str = MAIN_KEY
+    words: Words = frozenset()
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "words", words_of(self.body))
 
     def notices(self, model: str) -> StreamEncoder:
         """An encoder that only writes keep-alives and errors, for which the body need not be decoded."""
@@ -112,6 +110,10 @@ class Client(Protocol):
         """Break the connection, so that the client does not take what it has for a complete response."""
 
 
+_Turns: TypeAlias = list[msgspec.Raw] | dict[str, msgspec.Raw] | str | float | bool | None
+"""Messages, not decoded, or whatever else there is in their place."""
+
+
 class Head(msgspec.Struct, frozen=True):
     """A body's model, whether the answer is to be streamed, and the members that identify the conversation."""
 
@@ -123,9 +125,9 @@ class Head(msgspec.Struct, frozen=True):
     instructions: msgspec.Raw = msgspec.Raw()
     systemInstruction: msgspec.Raw = msgspec.Raw()
     system_instruction: msgspec.Raw = msgspec.Raw()
-    messages: msgspec.Raw = msgspec.Raw()
-    input: msgspec.Raw = msgspec.Raw()
-    contents: msgspec.Raw = msgspec.Raw()
+    messages: _Turns = None
+    input: _Turns = None
+    contents: _Turns = None
 
 
 def read_head(body: bytes, *, needs_model: bool) -> Head:
@@ -230,9 +232,9 @@ def _session_in(metadata: Any) -> str:
 
 
 def _by_beginning(head: Head) -> Conversation:
-    raw = next((bytes(raw) for raw in (head.messages, head.contents, head.input) if bytes(raw)), b"")
     try:
-        turns = msgspec.json.decode(raw, type=list[msgspec.Raw]) if raw.startswith(b"[") else []
+        turns = head.messages or head.contents or head.input
+        turns = turns if isinstance(turns, list) else []
         digest = hashlib.sha256()
         for system in (head.system, head.instructions, head.systemInstruction, head.system_instruction):
             if bytes(system):
@@ -258,153 +260,3 @@ def _texts(value: Any) -> bytes:
             return b"".join(_texts(value[name]) for name in ("text", "content", "parts") if name in value)
         case _:
             return b""
-
-
-# The names and types of members, quotes included, cannot occur inside a text: there, the quotes are escaped.
-_IMAGE = (b'"image', b'"input_image"')
-_DOCUMENT = (b'"document"', b'"file_data"', b'"input_file"', b'"application/pdf"')
-_DOCUMENTS = frozenset({"document", "file", "input_file"})
-"""The types of pieces that hold a document."""
-_AUDIO = (b'"input_audio"', b'"audio/')
-_VIDEO = (b'"video_url"', b'"video/')
-_IMAGE_TYPE = re.compile(rb'"(?:type"\s*:\s*"(?:image|image_url|input_image)"|[a-zA-Z_]+"\s*:\s*"image/)')
-_DOCUMENT_TYPE = re.compile(rb'"(?:type"\s*:\s*"(?:document|file|input_file)"|[a-zA-Z_]+"\s*:\s*"application/pdf")')
-_MEDIA = re.compile(
-    rb'"(?:image(?:_url"|"|/)|input_(?:image|file|audio)"|document"|file_data"|application/pdf"|audio/'
-    rb'|video(?:_url"|/)|inline(?:Data|_data)")'
-)
-"""Anything that may be media. One search for all takes as long as one for each word, as all begin with a quote."""
-_EFFORT = re.compile(rb'"reasoning_effort"\s*:\s*"([a-z]+)"')
-_TOOLS = re.compile(rb'"tools"\s*:\s*\[\s*\{')
-
-
-class _Message(msgspec.Struct):
-    """A message, or an item of the Responses API."""
-
-    role: str | None = None
-    type: str | None = None
-    content: msgspec.Raw = msgspec.Raw()
-    parts: msgspec.Raw = msgspec.Raw()
-
-
-class _Body(msgspec.Struct):
-    """The conversation, under each protocol's name for it."""
-
-    messages: list[_Message] = []
-    input: list[_Message] = []
-    contents: list[_Message] = []
-
-
-class _Piece(msgspec.Struct):
-    """What distinguishes a tool's result from a user's content."""
-
-    type: str | None = None
-    functionResponse: msgspec.Raw = msgspec.Raw()
-    function_response: msgspec.Raw = msgspec.Raw()
-
-    @property
-    def is_result(self) -> bool:
-        return self.type == "tool_result" or bool(bytes(self.functionResponse) or bytes(self.function_response))
-
-
-def requirements_of(body: bytes, protocol: ProtocolName) -> Requirements:
-    """What a target must support. `tokens` is a lower bound; it is 0 where media may make up most of the bytes.
-
-    The list of messages is parsed only where there are media, to see whether the newest message holds them.
-    """
-    tokens = len(body) // MAX_BYTES_PER_TOKEN
-    may_hold_media = _MEDIA.search(body) is not None
-    media = _media(body) if may_hold_media else frozenset[str]()
-    return Requirements(
-        tokens=tokens if tokens > MIN_TOKENS and not may_hold_media and b"base64" not in body else 0,
-        images="images" in media,
-        documents="documents" in media,
-        audio="audio" in media,
-        video="video" in media,
-        tools=_TOOLS.search(body) is not None,
-        effort=_effort(body) if protocol == "openai-chat" else "",
-        replaceable=media - _media(_newest(body, protocol)) if media else media,
-    )
-
-
-def _effort(body: bytes) -> str:
-    found = _EFFORT.search(body) if b'"reasoning_effort"' in body else None
-    return found[1].decode() if found is not None else ""
-
-
-def holds_images(body: bytes) -> bool:
-    """Whether a request contains images, anywhere."""
-    return _holds(body, _IMAGE) and _IMAGE_TYPE.search(body) is not None
-
-
-def _media(body: bytes) -> frozenset[str]:
-    found = {
-        "images": holds_images(body),
-        "documents": _holds(body, _DOCUMENT) and _DOCUMENT_TYPE.search(body) is not None and not _are_text(body),
-        "audio": _holds(body, _AUDIO),
-        "video": _holds(body, _VIDEO),
-    }
-    return frozenset(name for name, held in found.items() if held)
-
-
-def _are_text(body: bytes) -> bool:
-    """Whether all documents in a body, or in pieces of one, are plain text, which every model takes."""
-    try:
-        waiting = [msgspec.json.decode(b"[" + body + b"]")]
-    except UNREADABLE:
-        return False
-    while waiting:
-        value = waiting.pop()
-        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        if isinstance(value, dict) and _is_document(value) and not is_text(value):
-            return False
-    return True
-
-
-def _is_document(piece: Json) -> bool:
-    return string_of(piece.get("type")) in _DOCUMENTS or "application/pdf" in (
-        piece.get("mimeType"),
-        piece.get("mime_type"),
-    )
-
-
-def _holds(body: bytes, words: tuple[bytes, ...]) -> bool:
-    return any(word in body for word in words)
-
-
-def _newest(body: bytes, protocol: ProtocolName) -> bytes:
-    """The user's newest content; the whole body where its structure is not understood."""
-    try:
-        found = msgspec.json.decode(body, type=_Body)
-        pieces = list(_newest_pieces(found.messages or found.input or found.contents, protocol))
-    except UNREADABLE:
-        return body
-    return b",".join(pieces)
-
-
-def _newest_pieces(messages: Sequence[_Message], protocol: ProtocolName) -> Iterator[bytes]:
-    """The pieces of the user's newest message, and of what came along with tool results since.
-
-    With Gemini, media beside a tool's result belong to the tool, and with Chat those in the message behind it: results
-    had no room for them (opencode 1.18, "Attached media from tool result").
-    """
-    for number, message in reversed(list(enumerate(messages))):
-        if number and messages[number - 1].role == "tool":
-            continue
-        if message.role not in ("user", None) or message.type not in ("message", None):
-            continue
-        pieces = _pieces(bytes(message.content) or bytes(message.parts))
-        content = [piece for piece, is_result in pieces if not is_result]
-        has_results = len(content) < len(pieces)
-        if not has_results or protocol != "gemini":
-            yield from content
-        if not has_results:
-            return
-
-
-def _pieces(content: bytes) -> list[tuple[bytes, bool]]:
-    """The pieces of a message, each with whether it is a tool's result."""
-    if not content.startswith(b"["):
-        return [(content, False)]
-    raw = msgspec.json.decode(content, type=list[msgspec.Raw])
-    return [(bytes(each), msgspec.json.decode(each, type=_Piece).is_result) for each in raw]

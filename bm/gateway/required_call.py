@@ -11,11 +11,9 @@ from bm.gateway.adapter import Adapter
 from bm.gateway.call import json_object
 from bm.gateway.upstream_call import UpstreamCall
 from bm.protocols.passthrough import Watch
+from bm.protocols.words import CHOICES
 from bm.providers.provider import Provider
 from bm.remedies.tools import forces_call
-
-_CHOICES = (b'"tool_choice"', b'"function_call"', b"functionCallingConfig", b"function_calling_config")
-"""What a request without a choice of tools does not hold."""
 
 
 class RequiredCall:
@@ -28,7 +26,7 @@ class RequiredCall:
     def awaited(self, upstream: UpstreamCall, attempt: Attempt) -> bool:
         """Whether the model may be asked again, once, if its answer to this request holds no call."""
         call = self._adapter.call
-        if call.operation != "generate" or not any(name in call.body for name in _CHOICES):
+        if call.operation != "generate" or CHOICES.isdisjoint(call.words):
             return False
         if self.answer is not None or attempt.number >= self._max_attempts or not self._adapter.readable:
             return False

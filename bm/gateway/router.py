@@ -16,9 +16,10 @@ from bm.dispatch.plan import Plan, plan
 from bm.dispatch.routes import Resolved, resolve
 from bm.dispatch.snapshot import AccountState, Member, Requirements, RouteQuery, Snapshot
 from bm.dispatch.target import AccountId, Target
-from bm.gateway.call import Call, requirements_of
+from bm.gateway.call import Call
 from bm.gateway.learned import ContextLimits, LearnedRemedies
 from bm.gateway.models import Models
+from bm.gateway.requirements import requirements_of
 from bm.gateway.settings import Settings
 from bm.gateway.traits import traits_of
 from bm.names import EMBEDDINGS, known_tool
@@ -218,7 +219,7 @@ def _draw(call: Call, random_number: float) -> float:
 
 def _requirements(settings: Settings, call: Call) -> Requirements:
     """What the target must support. In strict mode no note may replace media from earlier turns."""
-    requirements = requirements_of(call.body, call.protocol)
+    requirements = requirements_of(call.body, call.protocol, call.words)
     return (
         msgspec.structs.replace(requirements, replaceable=frozenset()) if settings.config.pool.strict else requirements
     )

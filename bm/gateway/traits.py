@@ -11,7 +11,8 @@ import msgspec
 
 from bm.dispatch.snapshot import Traits
 from bm.errors import UNREADABLE
-from bm.gateway.call import Call, holds_images
+from bm.gateway.call import Call
+from bm.gateway.requirements import holds_images
 from bm.names import RouteKind
 from bm.protocols.reading import object_of, string_of
 
@@ -48,7 +49,7 @@ def traits_of(call: Call, kinds: Collection[RouteKind]) -> Traits:
         with contextlib.suppress(*UNREADABLE):
             body = msgspec.json.decode(call.body, type=_Body)
     return Traits(
-        images="image" in kinds and holds_images(call.body),
+        images="image" in kinds and holds_images(call.body, call.words),
         thinking=_thinks(body),
         web_search=body.web_search_options is not None or any(map(_is_search, _list(body.tools))),
         tokens=_tokens(call.body) if "long_context" in kinds else 0,

@@ -13,11 +13,11 @@ from typing import Any, Literal
 import msgspec
 
 from bm.chat.parts import Json
-from bm.chat.signature import may_hold_wrapped, unwrap
+from bm.chat.signature import unwrap
 from bm.errors import UNREADABLE
 from bm.names import ProtocolName
 from bm.protocols.anthropic.cache_control import with_legal_marks
-from bm.protocols.anthropic.citations import ID_PREFIX, is_our_citation, is_ours
+from bm.protocols.anthropic.citations import is_our_citation, is_ours
 from bm.protocols.anthropic.thinking import may_be_claudes
 from bm.protocols.anthropic.turns import ATTRIBUTION, split_attribution
 from bm.protocols.compaction import readable
@@ -25,18 +25,26 @@ from bm.protocols.gemini.thinking import DUMMY
 from bm.protocols.openai_responses.items import with_readable_task
 from bm.protocols.reading import array_of, json_of, object_of, objects_of, string_of
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
+from bm.protocols.words import (
+    AGENT_MESSAGE,
+    DOMAINS,
+    EXTRA_CONTENT,
+    MARK,
+    OWN_SEARCH,
+    OWN_SIGNATURE,
+    THINKING,
+    TOOLS,
+    Words,
+    words_of,
+)
 
-_SEARCH = ID_PREFIX.encode()
 _CLEARS = "clear_thinking"
 _DOMAINS = ("allowed_domains", "blocked_domains")
-_DOMAINS_BYTES = b'_domains"'
 _ATTRIBUTION = ATTRIBUTION.encode()
 _THOUGHT = re.compile(rb'"type"\s*:\s*"thinking"')
 _SIGNATURE = re.compile(rb'"signature"\s*:')
 _ODD_SIGNATURE = re.compile(rb'"signature"\s*:\s*(?:"(?:[0-9a-f]{32,})?"|"[^"]*[^"A-Za-z0-9+/=][^"]*"|[^"\s])')
 _NO_DOMAINS = re.compile(rb'"(?:allowed|blocked)_domains"\s*:\s*\[\s*\]')
-
-_SOME_TOOL = re.compile(rb'"tools"\s*:\s*\[\s*\{')
 
 
 def sanitize(
@@ -47,27 +55,29 @@ def sanitize(
     extra_content: bool = True,
     lone_choice: bool = True,
     claude: bool = True,
+    words: Words | None = None,
 ) -> bytes:
     """The body for an upstream of its own protocol; the same object when nothing has to change.
 
     `cache_control` says whether the upstream takes cache marks (illegal ones are repaired), `extra_content` whether it
     knows the member of that name, in which an OpenAI client carries Gemini's signatures, `lone_choice` whether it takes
-    a choice among no tools, and `claude` whether the model is Anthropic's. Bytes that are not a request are returned as
-    they are: the upstream reports what is wrong with them.
+    a choice among no tools, and `claude` whether the model is Anthropic's. `words` are those of the body, if they are
+    known. Bytes that are not a request are returned as they are: the upstream reports what is wrong with them.
     """
+    words = words_of(body) if words is None else words
     if protocol == "anthropic":
-        return _sanitize_anthropic(body, strip=cache_control == "strip", claude=claude)
+        return _sanitize_anthropic(body, words, strip=cache_control == "strip", claude=claude)
     changes: list[Callable[[Json], bool]] = []
     if protocol == "openai-chat":
-        if not extra_content and b'"extra_content"' in body:
+        if not extra_content and EXTRA_CONTENT in words:
             changes.append(_without_extra_content)
-        if cache_control == "strip" and b'"cache_control"' in body:
+        if cache_control == "strip" and MARK in words:
             changes.append(_without_marks)
-    elif may_hold_wrapped(body):
+    elif OWN_SIGNATURE in words:
         changes.append(_without_foreign_thoughts if protocol == "gemini" else _without_foreign_reasoning)
-    if protocol == "openai-responses" and b'"agent_message"' in body:
+    if protocol == "openai-responses" and AGENT_MESSAGE in words:
         changes.append(_with_readable_tasks)
-    if not lone_choice and b'"tool_choice"' in body and _SOME_TOOL.search(body) is None:
+    if not lone_choice and b'"tool_choice"' in words and TOOLS not in words:
         changes.append(_without_choice)
     return _changed(body, changes) if changes else body
 
@@ -83,20 +93,20 @@ def is_unpaired(protocol: ProtocolName, body: bytes) -> bool:
     return calls != body.count(b'"functionResponse"') + body.count(b'"function_response"')
 
 
-def _sanitize_anthropic(body: bytes, *, strip: bool, claude: bool) -> bytes:
+def _sanitize_anthropic(body: bytes, words: Words, *, strip: bool, claude: bool) -> bytes:
     """Remove thinking that carries another vendor's signature, other vendors' searches, and illegal cache marks.
 
     A message that held nothing else is removed too. Thinking is turned off where a tool loop has none of Claude's.
     Other models do not get Claude Code's attribution.
     """
     try:
-        thinks = b'"thinking"' in body
+        thinks = THINKING in words
         checked = claude and thinks and _holds_odd_signature(body)
-        foreign = checked or may_hold_wrapped(body) or _SEARCH in body
+        foreign = checked or OWN_SIGNATURE in words or OWN_SEARCH in words
         changes = _without_foreign_thinking(body, checked=checked) if foreign else {}
         if not claude and _ATTRIBUTION in body:
             changes |= _without_attribution(body)
-        if _DOMAINS_BYTES in body and _NO_DOMAINS.search(body) is not None:
+        if not DOMAINS.isdisjoint(words) and _NO_DOMAINS.search(body) is not None:
             changes |= _without_empty_domains(body)
         kept = edited(body, changes) if changes else body
         if (
@@ -106,7 +116,7 @@ def _sanitize_anthropic(body: bytes, *, strip: bool, claude: bool) -> bytes:
             and (thoughtless := _without_thinking(kept))
         ):
             kept = edited(kept, thoughtless)
-        return with_legal_marks(kept, strip=strip)
+        return with_legal_marks(kept, strip=strip) if MARK in words else kept
     except UNREADABLE:
         return body
 
@@ -137,7 +147,7 @@ def _without_foreign_thinking(body: bytes, *, checked: bool) -> Changes:
     changes: Changes = {}
     for number, message in enumerate(raw_array(raw_object(body).get("messages"))):
         raw = bytes(message)
-        if not (may_hold_wrapped(raw) or _SEARCH in raw or (checked and b'"thinking"' in raw)):
+        if not (OWN_SIGNATURE in raw or OWN_SEARCH in raw or (checked and b'"thinking"' in raw)):
             continue
         blocks = [msgspec.json.decode(block) for block in raw_array(raw_object(message).get("content"))]
         place = ("messages", number, "content")

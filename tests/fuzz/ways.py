@@ -19,8 +19,9 @@ from bm.dispatch.failover import Attempt
 from bm.dispatch.target import Target
 from bm.errors import Failure, RequestError
 from bm.gateway.adapter import Adapter, Unable
-from bm.gateway.call import Call, conversation_of, json_object, read_head, requirements_of
+from bm.gateway.call import Call, conversation_of, json_object, read_head
 from bm.gateway.media import urls_to_fetch
+from bm.gateway.requirements import requirements_of
 from bm.gateway.rescue import Rescue
 from bm.gateway.settings import Rules
 from bm.gateway.stores import ResponseStore, SignatureStore
@@ -33,6 +34,7 @@ from bm.protocols.errors import decode_error, in_band
 from bm.protocols.limits import allowances_in_body, allowances_in_headers, with_delay
 from bm.protocols.reading import json_of, object_of
 from bm.protocols.registry import CODECS
+from bm.protocols.words import words_of
 from bm.remedies.apply import treated
 from bm.remedies.find import remedies_for
 from bm.surrogates import without_halves
@@ -95,7 +97,7 @@ def _play_request(protocol: ProtocolName, body: bytes, chance: random.Random) ->
     body = without_halves(body)
     head = read_head(body, needs_model=False)
     conversation_of(head, {})
-    requirements_of(body, protocol)
+    requirements_of(body, protocol, words_of(body))
     operation: Operation = "generate" if chance.random() < 0.9 else chance.choice(_OPERATIONS[protocol])
     call = call_of(protocol, body, stream=bool(head.stream), operation=operation)
     traits_of(call, ROUTE_KINDS)

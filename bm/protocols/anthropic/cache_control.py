@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from bm.chat.parts import CacheMark, Json
+from bm.errors import UNREADABLE
 from bm.protocols.reading import array_of, mapping, object_of, string, string_of
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
 
@@ -57,11 +58,47 @@ def with_legal_marks(body: bytes, *, strip: bool = False) -> bytes:
     Raises:
         DecodeError, UnicodeError: `body` is not a request.
     """
-    if _MARK_BYTES not in body:
+    if _MARK_BYTES not in body or not (strip or _needs_repair(body)):
         return body
     marks = _marks(body)
     changes: Changes = dict.fromkeys(mark.path for mark in marks) if strip else _repaired(marks)
     return edited(body, changes) if changes else body
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: msgspec.Raw = msgspec.Raw()
+    defer_loading: bool = False
+    cache_control: msgspec.Raw = msgspec.Raw()
+
+
+class _Message(msgspec.Struct):
+    content: str | list[_Block] = ""
+
+
+class _Request(msgspec.Struct):
+    tools: list[_Block] = []
+    system: str | list[_Block] = ""
+    messages: list[_Message] = []
+
+
+def _needs_repair(body: bytes) -> bool:
+    """Whether marks may have to be repaired: not where all are known, legal, and in blocks that may have one."""
+    try:
+        request = msgspec.json.decode(body, type=_Request)
+    except UNREADABLE:
+        return True
+    sections = (request.tools, request.system, *(message.content for message in request.messages))
+    marked = [block for blocks in sections if not isinstance(blocks, str) for block in blocks if block.cache_control]
+    if len(marked) != body.count(_MARK_BYTES):
+        return True
+    marks = [_Mark((), msgspec.json.decode(block.cache_control), _as_json(block)) for block in marked]
+    return len(marks) > MAX_MARKS or any(mark.value is None for mark in marks) or bool(_repaired(marks))
+
+
+def _as_json(block: _Block) -> Json:
+    text = msgspec.json.decode(block.text) if block.text else None
+    return {"type": block.type, "text": text, "defer_loading": block.defer_loading}
 
 
 class _Mark(msgspec.Struct, frozen=True):
