@@ -205,24 +205,38 @@ class Relay:
         """
         watch = self._pipe.watch
         size = len(chunk) * LINES // max(chunk.count(b"\n"), LINES)
+        before = watch.items, watch.contents
+        ready: list[bytes] = []
         began = time.monotonic()  # uvloop's clock stands still within a turn
         for start in range(0, len(chunk), size):
-            if time.monotonic() - began > TURN:
+            if start and time.monotonic() - began > TURN:
+                await self._send(b"".join(ready))
+                ready.clear()
                 await self._give_way()
                 began = time.monotonic()
             items, contents = watch.items, watch.contents
             fed = self._pipe.feed(chunk[start : start + size])
             if watch.items == items and self._full and not self.committed and self._pipe.reports_errors:
                 continue  # comments, of which enough are held
-            await self._send(fed if watch.failure is None else self._mask.masked_bytes(fed))
-            if watch.items > items:
-                self._last_item = self._now()
-                self._running.hear()
-            if watch.contents > contents:
-                self._last_content = self._last_item
+            ready.append(fed if watch.failure is None else self._mask.masked_bytes(fed))
+            if not self.committed or watch.failure is not None:
+                await self._send(b"".join(ready))
+                ready.clear()
+            self._hear(items, contents)
             if watch.failure is not None and (self._pipe.ended or self._unknown_to_client):
                 return watch.failure
+        if ready:
+            await self._send(b"".join(ready))
+            self._hear(*before)
         return None
+
+    def _hear(self, items: int, contents: int) -> None:
+        """Note when the upstream has last sent something, or content: more than there was before."""
+        if self._pipe.watch.items > items:
+            self._last_item = self._now()
+            self._running.hear()
+        if self._pipe.watch.contents > contents:
+            self._last_content = self._last_item
 
     async def _give_way(self) -> None:
         """Let others have their turn, which may take long. What is due meanwhile is done as in `_next`."""

@@ -109,6 +109,10 @@ class ResumablePassThrough(PassThrough):
         self._plain = self._unchanged
 
     @property
+    def _holds(self) -> bool:
+        return bool(self._held) or self._first_held is not None
+
+    @property
     def resumable(self) -> bool:
         """Whether another target may finish the response, so that the client was not informed of the failure."""
         if not self._delivered.resumable:

@@ -140,6 +140,11 @@ class CheckedDecoder:
         self._calls = self._check.calls
 
     @property
+    def steady(self) -> bool:
+        """Not within calls, whose arguments are gathered."""
+        return self._decoder.steady and not self._calls
+
+    @property
     def finished(self) -> bool:
         return self._decoder.finished
 

@@ -43,6 +43,13 @@ class StreamDecoder(Protocol):
     def finished(self) -> bool:
         """Whether the upstream has said how the response finished: what is missing is at most the end of the stream."""
 
+    @property
+    def steady(self) -> bool:
+        """Whether events that are alike but for a text that is a piece of an open part mean the same but for that text.
+
+        Then not all of them need be read.
+        """
+
     def feed(self, event: sse.Event) -> Sequence[Event]:
         """Return the events of one server-sent event. Unknown ones are skipped; garbage is a `Failed`."""
 

@@ -85,6 +85,13 @@ def frames_of(data: bytes) -> Iterator[bytes]:
         at = found.end()
 
 
+def last_frame(data: bytes) -> bytes:
+    """The last of whole events; nothing where line ends are not plain."""
+    if not data.endswith(b"\n\n"):
+        return b""
+    return data[data.rfind(b"\n\n", 0, -2) + 2 :] if b"\n\n" in data[:-2] else data
+
+
 def length_of(data: bytes, count: int) -> int:
     """The length of the first `count` of whole events, with the comments between them."""
     length = 0

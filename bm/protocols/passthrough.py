@@ -26,7 +26,8 @@ from bm.chat.events import (
 from bm.chat.signature import Signature, TextKey
 from bm.errors import Failure
 from bm.protocols.codec import StreamDecoder, StreamEncoder
-from bm.protocols.framing import EventBuffer, EventParser, frames_of, length_of
+from bm.protocols.framing import EventBuffer, EventParser, frames_of, last_frame, length_of
+from bm.protocols.pieces import Pieces
 from bm.protocols.reading import json_of, object_of, objects_of
 
 _TERMINATORS = (b"message_stop", b"[DONE]")
@@ -109,16 +110,10 @@ class Watch:
 
     def see(self, event: Event) -> None:
         """Take one event."""
-        self.events += 1
         if type(event) is PartDelta:
-            self.begun = True
-            self.contents += 1
-            self.size += len(event.text)
-            if (key := self._texts.get(event.index)) is not None:
-                key.add(event.text)
-                if self.said is not None and event.index in self._text_signatures:
-                    self.said.append(event.text)
+            self.see_pieces(event, 1)
             return
+        self.events += 1
         self.marks += 1
         if isinstance(event, CONTENT):
             self.begun = True
@@ -140,6 +135,17 @@ class Watch:
                 self.failure = event.failure
             case _:
                 pass
+
+    def see_pieces(self, piece: PartDelta, count: int) -> None:
+        """Take so many pieces of a part that follow one another, together."""
+        self.begun = True
+        self.events += count
+        self.contents += count
+        self.size += len(piece.text)
+        if (key := self._texts.get(piece.index)) is not None:
+            key.add(piece.text)
+            if self.said is not None and piece.index in self._text_signatures:
+                self.said.append(piece.text)
 
     def _see_part(self, event: PartStart | PartSignature | PartEnd) -> None:
         """Note which part a signature belongs to: a call by its id, a text by its content."""
@@ -197,6 +203,8 @@ class PassThrough:
         self._rename, self._drop = rename, drop
         self._buffer = EventBuffer()
         self._separator = b"["
+        self._pieces = Pieces(decoder)
+        self._meaning: Sequence[Event] = ()
         self._unchanged = rename is None and drop is None
         self._cut_line_end = b""
         self._last = sse.Event(b"")
@@ -214,6 +222,17 @@ class PassThrough:
     def feed(self, chunk: bytes) -> bytes:
         if self.ended:
             return b""
+        passed = []
+        for run, rest in self._pieces.split(chunk):
+            if run is not None:
+                self.watch.items += run.count
+                self.watch.see_pieces(run.piece, run.count)
+                passed.append(run.data)
+            elif not self.ended:
+                passed.append(self._read(rest))
+        return passed[0] if len(passed) == 1 else b"".join(passed)
+
+    def _read(self, chunk: bytes) -> bytes:
         if self._cut_line_end or chunk.endswith(b"\r"):
             chunk = self._with_whole_line_ends(chunk)
         parsed = self._parser.feed(chunk)
@@ -224,11 +243,22 @@ class PassThrough:
             broken = self.watch.failure is not None and not any(map(is_error, parsed))
             return b"" if broken else self._elements(parsed, chunk)
         whole = self._buffer.feed(chunk)
-        if passing == len(parsed) and self._unchanged:
-            return whole
         if passing < len(parsed):
             whole = whole[: length_of(whole, passing)]
-        return self._passed(whole, passing) + self._end
+        passed = whole if self._unchanged and not self.ended else self._passed(whole, passing) + self._end
+        if not (self.ended or self._holds or self._buffer.size):
+            frame = last_frame(whole)
+            if self._unchanged or self._renamed(frame) == frame:
+                self._pieces.learn(frame, self._meaning, self._meaning_of)
+        return passed
+
+    @property
+    def _holds(self) -> bool:
+        """Whether whole events are held back from the client."""
+        return False
+
+    def _meaning_of(self, frame: bytes) -> Sequence[Event]:
+        return [event for item in self._parser.feed(frame) for event in self._decoder.feed(item)]
 
     def _with_whole_line_ends(self, chunk: bytes) -> bytes:
         """The chunk without a carriage return at its end: the line feed that may follow belongs to the same event."""
@@ -243,6 +273,7 @@ class PassThrough:
         watch.items += len(parsed)
         for number, item in enumerate(parsed):
             events = decode(item)
+            self._meaning = events
             for event in events:
                 see(event)
             if watch.marks != marks or not events:
@@ -296,8 +327,10 @@ class PassThrough:
         return b"".join(out)
 
     def close(self) -> bytes:
-        if self.ended:
-            return b""
+        begun = self._read(rest) if (rest := self._pieces.rest()) else b""
+        return b"" if self.ended else begun + self._closed()
+
+    def _closed(self) -> bytes:
         parsed = self._parser.close()
         rest, passing = self._buffer.take() + self._cut_line_end, self._see(parsed)
         if passing:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from bm.chat.events import Event, Failed, PartDelta
 from bm.errors import Failure
 from bm.protocols.answer_repair import AnswerRepair
 from bm.protocols.codec import StreamDecoder, StreamEncoder
-from bm.protocols.framing import EventParser
+from bm.protocols.framing import EventParser, last_frame
 from bm.protocols.passthrough import Watch
+from bm.protocols.pieces import Pieces
 from bm.protocols.tools import SingleCall, restore
+
+_NOTHING: Sequence[Event] = ()
 
 
 class EventFilter:
@@ -51,6 +54,7 @@ class Translation:
     ) -> None:
         self.watch = events.watch
         self._parser, self._decoder, self._encoder, self._filter = parser, decoder, encoder, events
+        self._pieces = Pieces(decoder)
 
     @property
     def ended(self) -> bool:
@@ -65,12 +69,32 @@ class Translation:
         return self.watch.complete or self._decoder.finished
 
     def feed(self, chunk: bytes) -> bytes:
+        written = []
+        for run, rest in self._pieces.split(chunk):
+            if run is not None:
+                self.watch.items += run.count
+                written.append(self._through([run.piece]))
+            else:
+                written.append(self._read(rest))
+        return b"".join(written)
+
+    def _read(self, chunk: bytes) -> bytes:
         items = self._parser.feed(chunk)
         self.watch.items += len(items)
-        return b"".join([self._through(self._decoder.feed(item)) for item in items])
+        written, events = [], _NOTHING
+        for item in items:
+            events = self._decoder.feed(item)
+            written.append(self._through(events))
+        if self.watch.failure is None:
+            self._pieces.learn(last_frame(chunk), events, self._meaning_of)
+        return b"".join(written)
+
+    def _meaning_of(self, frame: bytes) -> Sequence[Event]:
+        return [event for item in self._parser.feed(frame) for event in self._decoder.feed(item)]
 
     def close(self) -> bytes:
-        rest = [self._through(self._decoder.feed(item)) for item in self._parser.close()]
+        rest = [self._read(begun)] if (begun := self._pieces.rest()) else []
+        rest += [self._through(self._decoder.feed(item)) for item in self._parser.close()]
         rest.append(self._through(self._decoder.close()))
         return b"".join(rest)
 

@@ -73,12 +73,13 @@ class UpstreamResponse:
         if self._peeked:
             peeked, self._peeked = self._peeked, b""
             return peeked
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             return b""
         if self._decoder is None:
-            return self._connection.take()
+            return connection.take() if connection.response.size else b""
         try:
-            return self._unpacked(self._connection, self._decoder)
+            return self._unpacked(connection, self._decoder)
         except Undecodable as error:
             raise UpstreamError(_cut(error, self._provider)) from error
 

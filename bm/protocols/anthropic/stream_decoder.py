@@ -106,6 +106,10 @@ class AnthropicStreamDecoder(WireDecoder):
         return self._complete()
 
     @property
+    def steady(self) -> bool:
+        return True
+
+    @property
     def finished(self) -> bool:
         return self._stop is not None
 

@@ -181,6 +181,11 @@ class GeminiStreamDecoder(WireDecoder):
             self._close(choice)
 
     @property
+    def steady(self) -> bool:
+        """Never: most events report usage."""
+        return False
+
+    @property
     def finished(self) -> bool:
         """Whether every candidate has a finish reason, or the prompt was blocked."""
         return all(choice.native for choice in self._choices.values()) and bool(self._choices or self._blocked)

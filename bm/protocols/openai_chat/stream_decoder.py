@@ -50,6 +50,11 @@ class _Choice:
         self._parts = parts
         self._splitter = TagSplitter(dialect.thinking_tag) if dialect.thinking_tag else None
 
+    @property
+    def steady(self) -> bool:
+        """Whether text stays text, whatever it says: thinking may be tagged, or gathered for its signature."""
+        return not self._details and (self._splitter is None or self._splitter.in_text)
+
     def delta(self, delta: Json) -> None:
         """Take one delta."""
         thinking = delta.get("reasoning_content") or delta.get("reasoning")
@@ -292,6 +297,10 @@ class ChatStreamDecoder(WireDecoder):
         for choice in self._choices.values():
             choice.close()
         return self._parts.end([choice.end() for choice in self._choices.values()])
+
+    @property
+    def steady(self) -> bool:
+        return all(choice.steady for choice in self._choices.values())
 
     @property
     def finished(self) -> bool:

@@ -234,6 +234,11 @@ class TagSplitter:
         self._skips: str | None = ""
         self._held = ""
 
+    @property
+    def in_text(self) -> bool:
+        """Whether all that follows is the answer."""
+        return self._kind == "text" and self._skips == ""
+
     def feed(self, piece: str) -> Iterator[tuple[Kind, str]]:
         """Return what is certain so far."""
         held, self._held = self._held + piece, ""

@@ -111,6 +111,11 @@ class ResponsesStreamDecoder(WireDecoder):
         return self._parts.take()
 
     @property
+    def steady(self) -> bool:
+        """Never: each event has a number."""
+        return False
+
+    @property
     def finished(self) -> bool:
         """Whether the terminal event was seen, which is also the end."""
         return self._parts.ended

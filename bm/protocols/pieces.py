@@ -1,0 +1,146 @@
+"""Read the events that hold the pieces of a text, which are most of a stream, without parsing each of them.
+
+From one to the next, nothing in them differs but the text. So once an event has turned out to mean a piece of text and
+nothing else, those that follow are recognized by what stands around their text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from bm.chat.events import Event, PartDelta
+from bm.errors import UNREADABLE
+from bm.protocols.codec import StreamDecoder
+
+_END = b"\n\n"
+_SAMPLE = "a sample"
+_MOST_MISSES = 3
+"""In a stream whose events differ in more than the text, such as in a number, patterns are given up after so many."""
+_AT_A_TIME = 4
+_LONGEST = 64 * 1024
+"""Bytes of an event's beginning that are kept here. The parser has a limit of its own."""
+
+_decode = msgspec.json.Decoder(str).decode
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Events that follow one another: their bytes, how many they are, and the text of all."""
+
+    data: bytes
+    count: int
+    piece: PartDelta
+
+
+class Pieces:
+    """Finds runs of events that hold pieces of one part. `known` is true while it has a pattern to find them by."""
+
+    def __init__(self, decoder: StreamDecoder) -> None:
+        self._decoder = decoder
+        self._before = self._after = self._tail = b""
+        self._index = self._misses = 0
+        self.known = False
+
+    def learn(self, frame: bytes, meaning: Sequence[Event], read: Callable[[bytes], Sequence[Event]]) -> None:
+        """Take an event as the pattern if it means a piece of text and nothing else.
+
+        The pattern is tried by `read`, which returns what an event means.
+        """
+        self.known = False
+        if not self._decoder.steady or self._misses >= _MOST_MISSES:
+            return
+        if len(meaning) != 1 or type(piece := meaning[0]) is not PartDelta:
+            return
+        text = msgspec.json.encode(piece.text)
+        before, found, after = frame.partition(text)
+        if not found or text in after:
+            return
+        sample = b"%b%b%b" % (before, msgspec.json.encode(_SAMPLE), after)
+        if list(read(sample)) == [PartDelta(piece.index, _SAMPLE)]:
+            self._before, self._after, self._index = before + b'"', b'"' + after, piece.index
+            self.known = True
+
+    def split(self, chunk: bytes) -> Iterator[tuple[Run | None, bytes]]:
+        """Split what has arrived into runs and, with None, what is to be parsed. Both are to be read one by one.
+
+        Little is parsed at a time where a pattern may be learnt from it.
+        """
+        while chunk:
+            if self.known:
+                run, chunk = self._take(chunk)
+                if run is not None:
+                    yield run, b""
+                continue
+            end = (
+                _after_events(chunk, _AT_A_TIME) if self._decoder.steady and self._misses < _MOST_MISSES else len(chunk)
+            )
+            part, chunk = chunk[:end], chunk[end:]
+            yield None, part
+
+    def _take(self, chunk: bytes) -> tuple[Run | None, bytes]:
+        """Split what has arrived into the run that it begins with and the rest.
+
+        The beginning of an event that is not complete is kept, unless something else stands before it.
+        """
+        data = self._tail + chunk if self._tail else chunk
+        end = data.rfind(_END) + len(_END) if _END in data else 0
+        whole = data if end == len(data) else data[:end]
+        run = self._run(whole) if whole else None
+        size = len(run.data) if run is not None else 0
+        if size == end and len(data) - end < _LONGEST:
+            self._tail = data[end:]
+            return run, b""
+        self._misses = 0 if run is not None else self._misses + 1
+        self._tail, self.known = b"", False
+        return run, data[size:]
+
+    def rest(self) -> bytes:
+        """What is kept of an event that is not complete, for the parser."""
+        tail, self._tail, self.known = self._tail, b"", False
+        return tail
+
+    def _run(self, data: bytes) -> Run | None:
+        before, after = self._before, self._after
+        if not data.startswith(before):
+            return None
+        texts: list[bytes] = []
+        size = 0
+        for each in data[len(before) :].split(before):
+            if each.endswith(after):
+                texts.append(each[: -len(after)])
+                size += len(before) + len(each)
+                continue
+            text, found, _ = each.partition(after)
+            if found:
+                texts.append(text)
+                size += len(before) + len(text) + len(after)
+            break
+        if not (said := _text(texts)):
+            return None
+        return Run(data if size == len(data) else data[:size], len(texts), PartDelta(self._index, said))
+
+
+def _after_events(data: bytes, count: int) -> int:
+    """Where so many events end, or all of the data."""
+    end = 0
+    for _ in range(count):
+        found = data.find(_END, end)
+        if found < 0:
+            return len(data)
+        end = found + len(_END)
+    return end
+
+
+def _text(texts: list[bytes]) -> str:
+    """What the pieces of JSON text mean together; empty unless each is the inside of a string that is not empty."""
+    if not texts or b"" in texts:
+        return ""
+    joined = b"".join(texts)
+    try:
+        if b"\\" not in joined or len(texts) == 1:
+            return _decode(b'"%b"' % joined)
+        # An escape may not go on in the next piece.
+        return "".join([_decode(b'"%b"' % text) for text in texts])
+    except UNREADABLE:
+        return ""
