@@ -181,12 +181,14 @@ def as_function(tool: Tool, place: str, losses: list[Loss]) -> Tool:
 
 def described(tool: Tool, name: str = "") -> Json:
     """The members of a definition that all protocols call the same."""
-    return {"name": name or tool.name, **({"description": tool.description} if tool.description else {})}
+    if tool.description:
+        return {"name": name or tool.name, "description": tool.description}
+    return {"name": name or tool.name}
 
 
 def own_members(tool: Tool, protocol: ProtocolName, place: str, losses: list[Loss]) -> Json:
     """The further members of a definition in its own protocol; in any other, what changes the answer is lost."""
-    if tool.protocol == protocol:
+    if tool.protocol == protocol or not tool.extra:
         return tool.extra
     losses += [Loss(f"{place}.{name}", "the protocol has no such member") for name in lost_tool_fields(tool)]
     return {}

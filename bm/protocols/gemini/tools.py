@@ -118,7 +118,7 @@ def _hosted(tool: HostedTool, losses: list[Loss]) -> Json | None:
 def _declaration(tool: Tool, place: str, capabilities: Capabilities, losses: list[Loss]) -> Json:
     tool = as_function(tool, place, losses)
     schema = schema_member("parameters", tool.schema, capabilities) if tool.schema is not None else {}
-    return described(tool) | schema | own_members(tool, "gemini", place, losses)
+    return {**described(tool), **schema, **own_members(tool, "gemini", place, losses)}
 
 
 def schema_member(field: str, schema: Json, capabilities: Capabilities) -> Json:

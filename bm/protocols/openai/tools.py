@@ -67,7 +67,8 @@ def described_function(tool: Tool, name: str, place: str, losses: list[Loss], *,
     if strict and tool.protocol not in (CHAT, RESPONSES) and not is_strict(schema):
         losses.append(Loss(f"{place}.strict", "strict mode demands each property; sent without it"))
         strict = False
-    return described(tool, name) | {"parameters": schema} | ({} if strict is None else {"strict": strict})
+    members = {**described(tool, name), "parameters": schema}
+    return members if strict is None else {**members, "strict": strict}
 
 
 def described_custom(tool: Tool, name: str, protocol: ProtocolName) -> Json:

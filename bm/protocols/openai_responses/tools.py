@@ -196,8 +196,9 @@ def encode_tools(request: ChatRequest, losses: list[Loss]) -> list[Json]:
 
 
 def _encode_tool(tool: Tool, name: str, place: str, request: ChatRequest, losses: list[Loss]) -> Json:
-    members = own_members(tool, RESPONSES, place, losses)
-    extra = {field: value for field, value in members.items() if field not in _PLACE}
+    extra = own_members(tool, RESPONSES, place, losses)
+    if not extra.keys().isdisjoint(_PLACE):
+        extra = {field: value for field, value in extra.items() if field not in _PLACE}
     if native := native_type(tool):
         return {"type": native, **extra}
     if tool.kind == "custom":
