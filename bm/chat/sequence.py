@@ -76,13 +76,13 @@ class PartSequencer(ABC):
         self._current: dict[int, int] = {}
         self._waiting: dict[int, tuple[_Begin, list[_Within]]] = {}
 
-    @abstractmethod
     def start(self, start: events.Start) -> bytes:
         """The response begins."""
+        return self.head(0)
 
-    @abstractmethod
     def head(self, choice: int) -> bytes:
-        """What comes before anything else of a choice; empty when it was written."""
+        """What comes before anything else of a choice; empty when it was written, or where there is no such thing."""
+        return b""
 
     @abstractmethod
     def open_part(self, start: events.PartStart) -> tuple[bytes, PartWriter]:
@@ -100,9 +100,9 @@ class PartSequencer(ABC):
     def fail(self, failure: Failure) -> bytes:
         """End a response that will not be completed."""
 
-    @abstractmethod
     def keepalive(self) -> bytes:
-        """Bytes that keep the connection alive and carry no content."""
+        """Bytes that keep the connection alive and carry no content: a comment, where clients skip comments."""
+        return b": keep-alive\n\n"
 
     def ping(self) -> bytes:
         """The upstream is alive."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from bm.chat.arguments import parse_arguments
-from bm.chat.events import Event, Finish, PartStart, PartWhole, Start, Usage
+from bm.chat.events import Event, Finish, PartStart, PartWhole, Usage
 from bm.chat.parts import Citation, Json, Media, Opaque, Search, Source, Thinking
 from bm.chat.request import ChatRequest
 from bm.chat.sequence import HeldWriter, PartSequencer, PartWriter
@@ -61,12 +61,6 @@ class GeminiStreamEncoder(PartSequencer):
         self._counted = b""
         self._counted_usage: Usage | None = None
         self._choices: dict[int, _Choice] = {}
-
-    def start(self, start: Start) -> bytes:
-        return b""
-
-    def head(self, choice: int) -> bytes:
-        return b""
 
     def around(self, number: int, before: bytes, after: bytes) -> tuple[bytes, bytes]:
         """What stands around the JSON string in a chunk whose part is `before`, the string, `after`; `tail` follows."""

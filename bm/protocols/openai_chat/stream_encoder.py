@@ -22,8 +22,6 @@ from bm.protocols.openai_chat.thinking import write_signature
 from bm.protocols.openai_chat.usage import encode_usage, finish_word
 from bm.protocols.tools import free_text
 
-KEEPALIVE = b": keep-alive\n\n"
-"""A comment: the SDKs skip it."""
 _CALLS = {"tool_calls", "function_call"}
 _encode = msgspec.json.Encoder().encode
 
@@ -116,11 +114,8 @@ class ChatStreamEncoder(PartSequencer):
         self._choices[event.choice].length += len(delta.get("content") or "")
         return self.chunk(event.choice, delta)
 
-    def keepalive(self) -> bytes:
-        return KEEPALIVE
-
     def ping(self) -> bytes:
-        return KEEPALIVE
+        return self.keepalive()
 
     def fail(self, failure: Failure) -> bytes:
         return b"data: " + _encode({"error": error_object(failure)}) + b"\n\n"

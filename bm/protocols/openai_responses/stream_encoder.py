@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bm.chat.events import Event, PartStart, PartWhole, Start
+from bm.chat.events import Event, PartStart, PartWhole
 from bm.chat.parts import Json, Media, Opaque, Search, Thinking
 from bm.chat.request import ChatRequest
 from bm.chat.sequence import HeldWriter, PartSequencer, PartWriter
@@ -53,13 +53,6 @@ class ResponsesStreamEncoder(PartSequencer):
     def continue_after(self, number: int) -> None:
         """Number the events from here after one that another has written."""
         self._output.continue_after(number)
-
-    def keepalive(self) -> bytes:
-        """A comment, which every SDK skips."""
-        return b": keep-alive\n\n"
-
-    def start(self, start: Start) -> bytes:
-        return self.head(0)
 
     def head(self, choice: int) -> bytes:
         if self.response:
