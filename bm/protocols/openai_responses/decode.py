@@ -98,23 +98,18 @@ def _configured(body: Json) -> Json:
 
 def _conversation(body: Json, names: Names) -> TurnReader:
     conversation = TurnReader(names)
-    match body.get("instructions"):
-        case None | "":
-            pass
-        case str(text):
-            conversation.system.append(Text(text))
-        case _:
-            for item, place in reading.elements(body, "instructions"):
-                conversation.add(item, place)
+    if isinstance(instructions := body.get("instructions"), str):
+        conversation.system += [Text(instructions)] if instructions else []
+    else:
+        for item, place in reading.elements(body, "instructions"):
+            conversation.add(item, place)
     match body.get("input"):
         case str(text):
             conversation.add({"role": "user", "content": text}, "input")
         case list():
             for item, place in reading.elements(body, "input"):
                 conversation.add(item, place)
-        case None if body.get("prompt"):
-            pass
-        case other:
+        case other if other is not None or not body.get("prompt"):
             raise reading.mismatch("input", "a string or an array of items", other)
     return conversation
 
