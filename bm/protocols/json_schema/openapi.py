@@ -89,19 +89,15 @@ class _Simplifier:
                 branches.append(merge(shared, branch) if shared else branch)
         if len(branches) < 2:
             alone = merge(_kept(node, *_ANNOTATIONS), branches[0] if branches else shared)
-            result = self._node(alone, depth + 1, seen)
-            if nullable:
-                _set_nullable(result)
-            return result
-        results: list[Json] = []
-        for branch in branches:
-            result = self._node(branch, depth + 1, seen)
-            results += [part for part in result.get("anyOf", [result]) if part]
-        if len(results) > 1:
-            _push_down(node, results)
-            joined: Json = {"anyOf": results}
+            joined = self._node(alone, depth + 1, seen)
         else:
-            joined = {**_kept(node, "title", "description"), **(results[0] if results else {})}
+            written = [self._node(branch, depth + 1, seen) for branch in branches]
+            results = [part for each in written for part in each.get("anyOf", [each]) if part]
+            joined = {"anyOf": results}
+            if len(results) > 1:
+                _push_down(node, results)
+            else:
+                joined = {**_kept(node, "title", "description"), **(results[0] if results else {})}
         if nullable:
             _set_nullable(joined)
         return joined
