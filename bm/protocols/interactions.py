@@ -7,6 +7,8 @@ every upstream can serve it. The shapes are those of google-genai 3.4.0 (`_gaos/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -120,13 +122,8 @@ def _steps(given: Any) -> list[Json]:
 
 def _merged(contents: Iterable[Json]) -> list[Json]:
     """The contents with neighbours of one role as one."""
-    merged: list[Json] = []
-    for content in contents:
-        if merged and merged[-1]["role"] == content["role"]:
-            merged[-1]["parts"] += content["parts"]
-        else:
-            merged.append(content)
-    return merged
+    turns = groupby(contents, itemgetter("role"))
+    return [{"role": role, "parts": [part for each in turn for part in each["parts"]]} for role, turn in turns]
 
 
 def _contents(steps: list[Json]) -> Iterator[Json]:
