@@ -288,17 +288,14 @@ class TurnWriter:
 
     def _user(self, parts: tuple[Part, ...]) -> list[Json]:
         """Function responses stand first, then what they had attached, then the rest."""
-        responses: list[Json] = []
-        rest: list[Json] = []
-        for part in parts:
-            if isinstance(part, ToolResult):
-                response, attached = self._response(part)
-                responses.append(response)
-                rest += attached
-        for part in parts:
-            if not isinstance(part, ToolResult | Thinking):
-                rest += self._written(part)
-        return responses + rest
+        results = [self._response(part) for part in parts if isinstance(part, ToolResult)]
+        attached = [media for _, beside in results for media in beside]
+        others = (part for part in parts if not isinstance(part, ToolResult | Thinking))
+        return [
+            *(response for response, _ in results),
+            *attached,
+            *(row for part in others for row in self._written(part)),
+        ]
 
     def _response(self, result: ToolResult) -> tuple[Json, list[Json]]:
         media = [part for part in result.parts if isinstance(part, Media)]
