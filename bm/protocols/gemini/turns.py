@@ -291,11 +291,8 @@ class TurnWriter:
         results = [self._response(part) for part in parts if isinstance(part, ToolResult)]
         attached = [media for _, beside in results for media in beside]
         others = (part for part in parts if not isinstance(part, ToolResult | Thinking))
-        return [
-            *(response for response, _ in results),
-            *attached,
-            *(row for part in others for row in self._written(part)),
-        ]
+        said = [row for part in others for row in self._written(part)]
+        return [*(response for response, _ in results), *attached, *said]
 
     def _response(self, result: ToolResult) -> tuple[Json, list[Json]]:
         media = [part for part in result.parts if isinstance(part, Media)]
