@@ -66,7 +66,7 @@ RouteKind = Literal["long_context", "image", "web_search", "background", "think"
 ToolName = Literal["claude-code", "codex", "gemini-cli", "opencode"]
 """The coding tools that are known by their user agents."""
 
-By = Literal["provider", "model", "account", "key", "tool", "day"]
+By = Literal["provider", "model", "account", "key", "tool", "node", "day"]
 """How usage is grouped. `model` is the one that answered, `key` the one that asked, `tool` the client's user agent,
 `day` a day of local time."""
 

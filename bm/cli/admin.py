@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bm.daemon.runtime import Daemon
     from bm.gateway.settings import Settings
     from bm.keys.file import StoredKeys
+    from bm.ledger.source import Where
     from bm.providers.provider import Provider
     from bm.vault.vault import Vault
 
@@ -81,6 +82,17 @@ def providers(paths: Paths) -> tuple[Provider, ...]:
     from bm.providers.provider import effective
 
     return effective(loaded(paths).config)
+
+
+def ledger(paths: Paths) -> Where:
+    """Where the ledger is to be read.
+
+    Raises:
+        ConfigError: config.toml or the environment is invalid.
+    """
+    from bm.ledger.open import ledger_of
+
+    return ledger_of(paths, loaded(paths).config)
 
 
 def provider(paths: Paths, name: str) -> Provider:
@@ -204,7 +216,7 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
     # Warnings about a damaged state file belong in the daemon's log.
     restore(services.pool, services.affinities, state_path(paths), now=time.monotonic(), wall=time.time())
     restore_models(models_path(paths), services)
-    await catch_up(services, paths.ledger)
+    await catch_up(services, services.ledger_in(paths))
     instance = Instance(prove=str, started_at=time.time(), version=__version__, ready=lambda: None, keep_file=_nothing)
     application = admin_app(services, Reloader(paths, services), instance, paths, {}, Readiness(services))
     sent: list[Any] = []

@@ -140,6 +140,10 @@ def _problems(status: dict[str, Any], daemon: Daemon) -> list[str]:
     ledger = status.get("ledger", {})
     if problem := ledger.get("problem"):
         found.append(f"the ledger cannot be written ({problem}); requests are served anyway")
+    if away := ledger.get("away"):
+        spool = ledger["spool"]
+        where = f"{spool['path']} ({spool['bytes'] / 1_000_000:.1f} MB)"
+        found.append(f"the ledger's database takes no requests ({away}); {spool['waiting']} wait in {where}")
     if dropped := ledger.get("dropped"):
         found.append(f"{dropped} requests since the start are missing from the ledger")
     earlier = status.get("predecessor") or {}

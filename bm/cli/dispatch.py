@@ -118,7 +118,7 @@ def decision_of(paths: Paths, request: str) -> dict[str, Any]:
     daemon = admin.running(paths)
     found: dict[str, Any] | None
     if daemon is None:
-        found = decision(paths.ledger, request)
+        found = decision(admin.ledger(paths), request)
         found = found and found | {"advice": list(advice(found))}
     else:
         found = admin.ask_daemon(paths, daemon, "GET", f"/admin/why/{quote(request, safe='')}")

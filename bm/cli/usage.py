@@ -54,7 +54,7 @@ def _answer(paths: Paths, days: int, by: By) -> dict[str, Any]:
     daemon = admin.running(paths)
     if daemon is None:
         since, accounts = midnight(days, datetime.now()), admin.vault(paths).accounts.load().accounts
-        return read(paths.ledger, since=since, by=by, billed=billed(accounts))
+        return read(admin.ledger(paths), since=since, by=by, billed=billed(accounts))
     answer: dict[str, Any] = admin.ask_daemon(paths, daemon, "GET", f"/admin/usage?days={days}&by={by}")
     return answer
 

@@ -37,6 +37,7 @@ from bm.errors import AccountError, BmError, ConfigError, DaemonError
 from bm.providers.catalog import KNOWN
 
 if TYPE_CHECKING:
+    from bm.server.handover import Place
     from bm.server.predecessor import Predecessor
 
 _log = logging.getLogger("bm.daemon")
@@ -166,13 +167,14 @@ def _serve_on(
     terminal: bool,
 ) -> None:
     from bm.gateway.settings import make_settings, prepare
+    from bm.ledger.open import check_ledger
     from bm.server.admin import Instance
-    from bm.server.handover import Place
     from bm.server.serve import serve
     from bm.server.tls import certificate_of
 
     settings, certificate = make_settings(loaded, paths, environ), certificate_of(loaded.config.server)
     prepare(settings)
+    check_ledger(paths, loaded.config)
     with begin(loaded.config.server) as (sock, lock, predecessor):
         daemon = _this_process(sock, loaded.config.server, started_at, foreground=terminal)
 
@@ -201,19 +203,24 @@ def _serve_on(
             predecessor=predecessor.to_json if predecessor else lambda: None,
             mask_in_log=mask_in_log,
         )
-        place = Place(
-            lock=lock,
-            bind=lambda: bind(daemon.host, daemon.port),
-            permits=lambda path, permit: hmac.compare_digest(permit.encode(), daemon.permit(path).encode()),
-        )
         try:
             if predecessor is not None:
                 # On a full disk this fails before a connection is accepted, and the earlier daemon goes on.
                 runtime.write(paths.runtime, daemon)
-            serve(paths, settings, sock, instance, place, predecessor, certificate)
+            serve(paths, settings, sock, instance, _place(lock, daemon), predecessor, certificate)
         finally:
             runtime.remove(paths.runtime, daemon)
             _log.info("bm has stopped")
+
+
+def _place(lock: int, daemon: Daemon) -> Place:
+    from bm.server.handover import Place
+
+    return Place(
+        lock=lock,
+        bind=lambda: bind(daemon.host, daemon.port),
+        permits=lambda path, permit: hmac.compare_digest(permit.encode(), daemon.permit(path).encode()),
+    )
 
 
 def _this_process(sock: socket.socket, server: Server, started_at: float, *, foreground: bool) -> Daemon:

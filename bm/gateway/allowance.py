@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
@@ -33,7 +32,8 @@ from bm.keys.key import MAIN, Key
 from bm.keys.spending import RESERVED_WAIT, Denial, Hold, Used
 from bm.ledger.prices import cost_of
 from bm.ledger.prices import load as load_prices
-from bm.ledger.reader import LedgerError, spent
+from bm.ledger.reader import spent
+from bm.ledger.source import LedgerError, Where
 from bm.names import EMBEDDINGS, FITTED
 from bm.providers.catalog import GEMINI
 
@@ -310,7 +310,7 @@ def _foreign_model(key: Key, model: str) -> Failure:
     return Failure(kind="not_found", message=message, param="model", should_retry=False)
 
 
-async def catch_up(services: Services, ledger: Path) -> None:
+async def catch_up(services: Services, ledger: Where) -> None:
     """Read from the ledger what new budgets have spent in their current periods before now."""
     spending, now = services.spending, time.time()
     unread, spending.unread = spending.unread, []

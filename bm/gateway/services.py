@@ -7,6 +7,7 @@ import time
 from bm.accounts.affinity import Affinities
 from bm.accounts.pool import Pool
 from bm.accounts.tokens import Tokens
+from bm.config.paths import Paths
 from bm.config.schema import Config
 from bm.config.secrets import Mask
 from bm.gateway.capture import Recorder
@@ -19,6 +20,8 @@ from bm.gateway.stores import InteractionStore, ResponseStore, SignatureStore
 from bm.keys.bucket import Buckets
 from bm.keys.common import Common
 from bm.keys.spending import Spending
+from bm.ledger.open import ledger_of
+from bm.ledger.source import Where
 from bm.ledger.writer import Ledger
 from bm.upstream.client import UpstreamClient
 from bm.upstream.fetch import token_fetcher
@@ -53,6 +56,10 @@ class Services:
         self._budget(settings)
         self.calls = CallLog(self.mask, ledger)
         self.disturbed = float("-inf")
+
+    def ledger_in(self, paths: Paths) -> Where:
+        """Where the ledger is to be read."""
+        return ledger_of(paths, self.config) if self.ledger is None else self.ledger.where
 
     @property
     def config(self) -> Config:

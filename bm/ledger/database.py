@@ -1,4 +1,4 @@
-"""The SQLite file of the ledger: its schema, migrations and what happens when it is damaged."""
+"""The SQLite file of the ledger: its schema, migrations, what is written to it, and what happens when it is damaged."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from bm.config.files import make_private_folder
+from bm.ledger.entry import COLUMNS, LARGEST, Entry
 
 BUSY = 0.25
 """Seconds to wait while another process holds the file's lock."""
@@ -94,9 +98,65 @@ MIGRATIONS: tuple[str, ...] = (
 )
 """Scripts from one schema version to the next; `PRAGMA user_version` is the number applied."""
 
+KEEP_DAYS = 400
+DAY = 86_400.0
+
+_INSERT = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_DECIDE = "INSERT OR REPLACE INTO decisions (id, document) VALUES (?, ?)"
+
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY = 0xFF
 """The lowest byte of an extended result code is the primary code (sqlite.org/rescode.html)."""
+
+
+class LedgerFile:
+    """The file as the writer's thread uses it. It is opened when it is first written."""
+
+    gather = 0.1
+    """Seconds for which requests are gathered into one transaction, which costs more than serving a request."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def write(self, entries: Sequence[Entry], decisions: int) -> None:
+        """Write requests in one transaction, and keep so many decisions. Without requests, only open the file.
+
+        Raises:
+            sqlite3.Error, OSError: as of `open_ledger`.
+        """
+        if self._connection is None:
+            self._connection = open_ledger(self.path)
+            oldest = (time.time() - KEEP_DAYS * DAY,)
+            self._connection.execute("DELETE FROM requests WHERE at < ?", oldest)
+            self._connection.execute(
+                "DELETE FROM totals WHERE day < strftime('%Y-%m-%d', ?, 'unixepoch', 'localtime')", oldest
+            )
+        if not entries:
+            return
+        run = self._connection.execute
+        run("BEGIN IMMEDIATE")
+        rows = [storable(entry) for entry in entries]
+        self._connection.executemany(_INSERT, [row[:-1] for row in rows])
+        self._connection.executemany(_DECIDE, [(row[0], row[-1]) for row in rows])
+        run("DELETE FROM decisions WHERE seq <= (SELECT max(seq) FROM decisions) - ?", (decisions,))
+        run("COMMIT")
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def storable(entry: Entry) -> list[Any]:
+    """The values of an entry as a database takes them: counts may exceed 64 bits, texts may hold lone surrogates."""
+    return [_storable(value) for value in msgspec.structs.astuple(entry)]
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    return max(-LARGEST, min(value, LARGEST)) if isinstance(value, int) else value
 
 
 def open_ledger(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:

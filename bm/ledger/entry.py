@@ -46,5 +46,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     decision: bytes = b""
 
 
+LARGEST = 2**63 - 1
+"""The largest number that the ledger stores: counts of services may be anything."""
+
 COLUMNS = tuple(name for name in Entry.__struct_fields__ if name != "decision")
 """The columns of `requests`."""

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from bm.chat.parts import Json
-from bm.errors import BmError, Failure
-from bm.ledger.database import primary_code
+from bm.errors import Failure
 from bm.ledger.entry import COLUMNS
-from bm.names import MAIN_KEY, By
-
-PATIENCE = 2.0
-"""Seconds to wait while another process holds the file's lock."""
+from bm.ledger.source import Source, Where, reading
+from bm.names import By
 
 Step: TypeAlias = Literal["hour", "day"]
 """How usage over time is divided."""
@@ -29,6 +23,7 @@ _KEYS: dict[By, str] = {
     "account": "provider || '/' || account",
     "key": "key",
     "tool": "tool",
+    "node": "node",
     "day": "step",
 }
 _SUMS = """
@@ -37,28 +32,17 @@ _SUMS = """
     coalesce(sum(output), 0) AS output, coalesce(sum(thinking), 0) AS thinking, sum(cost) AS cost,
     coalesce(sum(unpriced), 0) AS unpriced
 """
-_GROUPED = "provider, account, upstream_model, key, tool"
+_GROUPED = "provider, account, upstream_model, key, tool, node"
 _COUNTED = "input, cache_read, cache_write, output, thinking, cost"
 _EACH = f"""
-    SELECT strftime(:form, at, 'unixepoch', 'localtime') AS step, {_GROUPED}, 1 AS requests,
-        failure <> '' AS failures, {_COUNTED},
-        cost IS NULL AND input + cache_read + cache_write + output > 0 AS unpriced
-    FROM requests
+    SELECT {_GROUPED}, 1 AS requests, CASE WHEN failure <> '' THEN 1 ELSE 0 END AS failures, {_COUNTED},
+        CASE WHEN cost IS NULL AND input + cache_read + cache_write + output > 0 THEN 1 ELSE 0 END AS unpriced
 """
-_DAYS = f"SELECT day AS step, {_GROUPED}, requests, failures, {_COUNTED}, unpriced FROM totals"
-_FREE = "sum(CASE WHEN provider = 'gemini' AND account NOT IN (SELECT value FROM json_each(:billed)) THEN cost END)"
+_DAYS = f"SELECT {_GROUPED}, requests, failures, {_COUNTED}, unpriced, day AS step FROM totals"
 _FORMS: dict[Step, str] = {"hour": "%Y-%m-%d %H:00", "day": "%Y-%m-%d"}
+_LATEST = f"SELECT {', '.join(COLUMNS)}, node FROM requests ORDER BY place DESC LIMIT :limit"
 _HALF_HOUR = 1_800.0
 _ALWAYS = float("inf")
-
-
-_ADDED = ((3, "key", MAIN_KEY), (4, "tool", ""))
-"""Columns of later versions of the schema, and what holds for older files. Only the writer migrates, and a file may not
-have had one yet."""
-
-
-class LedgerError(BmError):
-    """The ledger cannot be read."""
 
 
 def midnight(days: int, today: datetime) -> float:
@@ -67,77 +51,82 @@ def midnight(days: int, today: datetime) -> float:
     return first.timestamp()
 
 
-def usage(path: Path, *, since: float, by: By, billed: Sequence[str] = ()) -> Json:
+def usage(ledger: Where, *, since: float, by: By, billed: Sequence[str] = ()) -> Json:
     """Usage since a Unix time: one row per group, and the total.
 
     `cost` is None if no price is known; `unpriced` counts the requests whose tokens have no known price. `free_cost` is
     the part of it that Gemini accounts other than those `billed` would have cost outside the free tier.
 
     Raises:
-        LedgerError: the file cannot be read.
+        LedgerError: the ledger cannot be read.
     """
     nothing = dict.fromkeys(("requests", "failures", "input", "cache_read", "cache_write", "output", "thinking"), 0)
-    with _reading(path) as ledger:
-        if ledger is None:
+    with reading(ledger) as source:
+        if source is None:
             total: Json = {**nothing, "cost": None, "unpriced": 0, "free_cost": None}
             return {"since": since, "by": by, "rows": [], "total": total}
         order = "name" if by == "day" else "requests DESC, name"
-        sums, (source, given) = f"{_SUMS}, {_FREE} AS free_cost", _source(ledger, since)
+        used, given = _used(source, since)
         given["billed"] = msgspec.json.encode(billed).decode()
-        grouped = f"SELECT {_KEYS[by]} AS name, {sums} FROM ({source}) GROUP BY name ORDER BY {order}"
-        rows = [dict(row) for row in ledger.execute(grouped, given)]
-        total = dict(ledger.execute(f"SELECT {sums} FROM ({source})", given).fetchone())
+        sums = f"{_SUMS}, {_free(source)} AS free_cost"
+        grouped = f"SELECT {_KEYS[by]} AS name, {sums} FROM ({used}) AS used GROUP BY name"
+        rows = source.rows(f"{grouped} ORDER BY {order}", given)
+        (total,) = source.rows(f"SELECT {sums} FROM ({used}) AS used", given)
     return {"since": since, "by": by, "rows": rows, "total": total}
 
 
-def series(path: Path, *, since: float, until: float, by: By, step: Step, billed: Sequence[str] = ()) -> Json:
+def series(ledger: Where, *, since: float, until: float, by: By, step: Step, billed: Sequence[str] = ()) -> Json:
     """Usage in each hour or day of local time between two Unix times: a point per group and step that has any.
 
     `steps` names all of them, also those without requests.
 
     Raises:
-        LedgerError: the file cannot be read.
+        LedgerError: the ledger cannot be read.
     """
-    form = _FORMS[step]
     # In half hours, since days differ in length where clocks are changed.
     count = int((until - since) // _HALF_HOUR) + 1
-    moments = (datetime.fromtimestamp(since + number * _HALF_HOUR).strftime(form) for number in range(count))
+    moments = (datetime.fromtimestamp(since + number * _HALF_HOUR).strftime(_FORMS[step]) for number in range(count))
     found: Json = {"since": since, "by": by, "step": step, "steps": list(dict.fromkeys(moments)), "points": []}
-    with _reading(path) as ledger:
-        if ledger is not None:
-            source, given = _source(ledger, since, until, form)
+    with reading(ledger) as source:
+        if source is not None:
+            used, given = _used(source, since, until, step)
             given["billed"] = msgspec.json.encode(billed).decode()
             grouped = f"""
-                SELECT step, {_KEYS[by]} AS name, {_SUMS}, {_FREE} AS free_cost
-                FROM ({source}) GROUP BY step, name ORDER BY step, name
+                SELECT step, {_KEYS[by]} AS name, {_SUMS}, {_free(source)} AS free_cost
+                FROM ({used}) AS used GROUP BY step, name ORDER BY step, name
             """
-            found["points"] = [dict(row) for row in ledger.execute(grouped, given)]
+            found["points"] = source.rows(grouped, given)
     return found
 
 
-def _source(
-    ledger: sqlite3.Connection, since: float, until: float = _ALWAYS, form: str = _FORMS["day"]
-) -> tuple[str, dict[str, Any]]:
+def _free(source: Source) -> str:
+    """What the accounts of the free tier would have cost."""
+    return f"sum(CASE WHEN provider = 'gemini' AND account NOT IN ({source.elements}) THEN cost END)"
+
+
+def _used(source: Source, since: float, until: float = _ALWAYS, step: Step = "day") -> tuple[str, dict[str, Any]]:
     """A query for what was used between two times, and its parameters: whole days by their totals.
 
     Totals are of the days of the time zone in which they were written.
     """
-    given: dict[str, Any] = {"since": since, "until": until, "form": form}
-    each = f"{_EACH} WHERE at >= :since AND at <= :until"
-    if form != _FORMS["day"] or not ledger.execute("SELECT 1 FROM sqlite_schema WHERE name = 'totals'").fetchone():
+    given: dict[str, Any] = {"since": since, "until": until}
+    requests = f"{_EACH}, {step} AS step FROM requests"
+    each = f"{requests} WHERE at >= :since AND at <= :until"
+    if step != "day" or not source.has_totals:
         return each, given
     first = datetime.fromtimestamp(since)
     if midnight(1, first) != since:
         first = datetime.fromtimestamp(midnight(0, first))
-    given |= {"first": first.strftime(form), "full": midnight(1, first), "last": "9999"}
-    parts = f"{_DAYS} WHERE day >= :first AND day < :last", f"{_EACH} WHERE at >= :since AND at < :full"
+    given |= {"first": first.strftime(_FORMS[step]), "full": midnight(1, first), "last": "9999"}
+    whole = f"{_DAYS} WHERE day >= :first AND day < :last"
+    whole = f"{whole} UNION ALL {requests} WHERE at >= :since AND at < :full"
     if until == _ALWAYS:
-        return " UNION ALL ".join(parts), given
+        return whole, given
     last = datetime.fromtimestamp(until)
-    given |= {"last": last.strftime(form), "ending": max(midnight(1, last), since)}
+    given |= {"last": last.strftime(_FORMS[step]), "ending": max(midnight(1, last), since)}
     if given["ending"] < given["full"]:
         return each, given
-    return " UNION ALL ".join((*parts, f"{_EACH} WHERE at >= :ending AND at <= :until")), given
+    return f"{whole} UNION ALL {requests} WHERE at >= :ending AND at <= :until", given
 
 
 class Spent(msgspec.Struct, frozen=True):
@@ -149,52 +138,53 @@ class Spent(msgspec.Struct, frozen=True):
     tokens: int
 
 
-def spent(path: Path, *, since: float, ended: float) -> list[Spent]:
+def spent(ledger: Where, *, since: float, ended: float) -> list[Spent]:
     """What the requests have used that came in since a Unix time and have ended until another.
 
     Raises:
-        LedgerError: the file cannot be read.
+        LedgerError: the ledger cannot be read.
     """
-    with _reading(path) as ledger:
-        if ledger is None:
+    with reading(ledger) as source:
+        if source is None:
             return []
-        rows = ledger.execute(
+        rows = source.rows(
             """
-            SELECT key, provider, coalesce(sum(cost), 0.0), sum(input + cache_read + cache_write + output)
-            FROM requests WHERE at >= ? AND at + took <= ? GROUP BY key, provider
+            SELECT key, provider, coalesce(sum(cost), 0.0) AS money,
+                sum(input + cache_read + cache_write + output) AS tokens
+            FROM requests WHERE at >= :since AND at + took <= :ended GROUP BY key, provider ORDER BY key, provider
             """,
-            (since, ended),
+            {"since": since, "ended": ended},
         )
-        return [Spent(*row) for row in rows]
+        return [Spent(**row) for row in rows]
 
 
-def requests(path: Path, limit: int) -> list[Json]:
+def requests(ledger: Where, limit: int) -> list[Json]:
     """The latest requests, newest first.
 
     Raises:
-        LedgerError: the file cannot be read.
+        LedgerError: the ledger cannot be read.
     """
-    with _reading(path) as ledger:
-        if ledger is None:
+    with reading(ledger) as source:
+        if source is None:
             return []
-        found = ledger.execute(f"SELECT {', '.join(COLUMNS)} FROM requests ORDER BY seq DESC LIMIT ?", (limit,))
-        return [_typed(dict(row)) for row in found]
+        found = source.rows(_LATEST, {"limit": limit})
+        return [row | {name: bool(row[name]) for name in ("stream", "passed_through")} for row in found]
 
 
-def decision(path: Path, request_id: str) -> Json | None:
+def decision(ledger: Where, request_id: str) -> Json | None:
     """The decisions behind a request, by its id; None if it is unknown or no longer kept. `last` is the latest request.
 
     Raises:
-        LedgerError: the file cannot be read.
+        LedgerError: the ledger cannot be read.
     """
-    with _reading(path) as ledger:
-        if ledger is None:
+    with reading(ledger) as source:
+        if source is None:
             return None
         if request_id == "last":
-            row = ledger.execute("SELECT document FROM decisions ORDER BY seq DESC LIMIT 1").fetchone()
+            rows = source.rows("SELECT document FROM decisions ORDER BY place DESC LIMIT 1")
         else:
-            row = ledger.execute("SELECT document FROM decisions WHERE id = ?", (request_id,)).fetchone()
-    return None if row is None else msgspec.json.decode(row[0])
+            rows = source.rows("SELECT document FROM decisions WHERE id = :id", {"id": request_id})
+    return msgspec.json.decode(rows[0]["document"]) if rows else None
 
 
 def unknown(request_id: str) -> Failure:
@@ -202,47 +192,3 @@ def unknown(request_id: str) -> Failure:
         return Failure(kind="not_found", message="no request has been recorded yet")
     message = f"{request_id} is unknown or no longer kept: [limits] decisions sets how many requests are kept"
     return Failure(kind="not_found", message=message)
-
-
-def _typed(row: dict[str, Any]) -> Json:
-    return row | {name: bool(row[name]) for name in ("stream", "passed_through")}
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection | None]:
-    """The file, open for reading; None if it does not exist or is still empty."""
-    if not path.exists():
-        yield None
-        return
-    try:
-        ledger = _opened(path)
-        try:
-            version: int = ledger.execute("PRAGMA user_version").fetchone()[0]
-            if lacking := [f"'{value}' AS {name}" for since, name, value in _ADDED if 0 < version < since]:
-                ledger.execute(f"CREATE TEMP VIEW requests AS SELECT *, {', '.join(lacking)} FROM main.requests")
-            yield ledger if version else None
-        finally:
-            ledger.close()
-    except sqlite3.Error as error:
-        raise LedgerError(f"{path}: cannot be read: {error}") from error
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    """A read-only connection; where SQLite cannot create files beside the ledger, one that takes no locks."""
-    try:
-        return _connected(path, "mode=ro")
-    except sqlite3.OperationalError as error:
-        if primary_code(error) != sqlite3.SQLITE_CANTOPEN:
-            raise
-    return _connected(path, "immutable=1")
-
-
-def _connected(path: Path, mode: str) -> sqlite3.Connection:
-    ledger = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=PATIENCE)
-    ledger.row_factory = sqlite3.Row
-    try:
-        ledger.execute("SELECT 1 FROM sqlite_schema LIMIT 1")
-    except sqlite3.Error:
-        ledger.close()
-        raise
-    return ledger

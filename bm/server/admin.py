@@ -21,7 +21,7 @@ from starlette.routing import Route
 from bm.accounts.report import State, counts
 from bm.chat.parts import Json
 from bm.config.paths import Paths
-from bm.config.secrets import Mask
+from bm.config.secrets import Mask, without_password
 from bm.config.shared import node_name
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.target import Target
@@ -155,7 +155,9 @@ def _metrics(services: Services, admin: Admin, instance: Instance, sharing: Shar
     active, budgets = (lambda: services.calls.active), (lambda: services.spending.now(time.time()))
     metrics = Metrics(active, admin.account_states, budgets, about)
     if sharing is not None:
-        metrics.shared = sharing.metrics
+        metrics.more.append(sharing.metrics)
+    if services.ledger is not None:
+        metrics.more.append(services.ledger.metrics)
     return metrics
 
 
@@ -188,7 +190,7 @@ class Admin:
     ) -> None:
         self._services, self._reloader, self._instance, self._paths = services, reloader, instance, paths
         self._readiness, self._sharing = readiness, sharing
-        self.live_view = Live(services, paths.ledger)
+        self.live_view = Live(services, services.ledger_in(paths))
         self.provider_views = ProviderViews(services, edits, paths)
         self.account_views = AccountViews(services, edits, self.provider_views)
 
@@ -229,11 +231,15 @@ class Admin:
         }
 
     def _ledger(self) -> Json:
-        """The ledger's file and the state of its writer."""
-        found: Json = {"path": str(self._paths.ledger)}
-        if (ledger := self._services.ledger) is not None:
-            found |= {"written": ledger.written, "waiting": ledger.waiting, "dropped": ledger.dropped}
+        """Where the ledger is, and the state of its writer."""
+        where, ledger = self._services.ledger_in(self._paths), self._services.ledger
+        found: Json = {"path": without_password(where) if isinstance(where, str) else str(where)}
+        if ledger is not None:
+            found |= {"written": ledger.written, "waiting": ledger.waiting, "dropped": ledger.missing}
             found["problem"] = ledger.problem or None
+            if (shipper := ledger.shipper) is not None:
+                found["away"] = shipper.problem or None
+                found["spool"] = {"path": str(shipper.path), "waiting": shipper.waiting, "bytes": shipper.size}
         return found
 
     async def live(self, request: Request) -> Json:

@@ -19,8 +19,8 @@ from bm.errors import RequestError
 from bm.gateway.record import document_of
 from bm.gateway.services import Services
 from bm.ledger.advice import advice
+from bm.ledger.database import KEEP_DAYS
 from bm.ledger.reader import Step, decision, midnight, requests, series, unknown, usage
-from bm.ledger.writer import KEEP_DAYS
 from bm.names import By
 from bm.server.asgi import json_handler
 from bm.server.sign_in import Admission
@@ -42,7 +42,7 @@ class LedgerViews:
     """Answers questions about what the ledger holds, and what is about to be written to it."""
 
     def __init__(self, services: Services, paths: Paths) -> None:
-        self._services, self._paths = services, paths
+        self._services, self._where = services, services.ledger_in(paths)
 
     def routes(self, admission: Admission) -> list[Route]:
         shown = admission.shown
@@ -64,7 +64,7 @@ class LedgerViews:
         if (record := self._services.calls.find(wanted)) is not None:
             found = await asyncio.to_thread(document_of, record, self._services.mask)
         else:
-            found = await asyncio.to_thread(decision, self._paths.ledger, wanted)
+            found = await asyncio.to_thread(decision, self._where, wanted)
         if found is None:
             raise RequestError(unknown(wanted))
         return found | {"advice": list(advice(found))}
@@ -73,8 +73,8 @@ class LedgerViews:
         """Usage of the last days, grouped."""
         params = msgspec.convert(dict(request.query_params), _UsageParams, strict=False)
         await self._flush()
-        since, path = midnight(params.days, datetime.now()), self._paths.ledger
-        return await asyncio.to_thread(usage, path, since=since, by=params.by, billed=billed(self._accounts()))
+        since, where = midnight(params.days, datetime.now()), self._where
+        return await asyncio.to_thread(usage, where, since=since, by=params.by, billed=billed(self._accounts()))
 
     async def series(self, request: Request) -> Json:
         """The same over time: by hour for one day, else by day."""
@@ -85,7 +85,7 @@ class LedgerViews:
         since, until = midnight(params.days, now), now.timestamp()
         return await asyncio.to_thread(
             series,
-            self._paths.ledger,
+            self._where,
             since=since,
             until=until,
             by=params.by,
@@ -99,7 +99,7 @@ class LedgerViews:
     async def requests(self, request: Request) -> Json:
         params = msgspec.convert(dict(request.query_params), _RequestsParams, strict=False)
         await self._flush()
-        return {"requests": await asyncio.to_thread(requests, self._paths.ledger, params.limit)}
+        return {"requests": await asyncio.to_thread(requests, self._where, params.limit)}
 
     async def _flush(self) -> None:
         """Wait briefly until requests that have just ended are in the ledger."""

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -17,7 +16,8 @@ from bm.chat.parts import Json
 from bm.gateway.record import Record, row_of
 from bm.gateway.services import Services
 from bm.ledger.entry import COLUMNS
-from bm.ledger.reader import LedgerError, midnight, usage
+from bm.ledger.reader import midnight, usage
+from bm.ledger.source import LedgerError, Where
 
 STEP: Final = 10.0
 """The length of a step in seconds."""
@@ -87,7 +87,7 @@ class DailyTotals:
 
     def __init__(
         self,
-        ledger: Path,
+        ledger: Where,
         clock: Callable[[], float] = time.monotonic,
         billed: Callable[[], list[str]] = list,
     ) -> None:
@@ -100,10 +100,11 @@ class DailyTotals:
         """The totals, a few seconds old at most; None while the ledger cannot be read.
 
         `written` is the number of requests this run has written to the ledger; the totals are computed again only when
-        it or the day has changed.
+        it or the day has changed, or if other nodes write to the ledger too.
         """
         version = written, midnight(1, datetime.now())
-        if version != self._version and self._clock() >= self._expires:
+        is_shared = isinstance(self._ledger, str)
+        if (is_shared or version != self._version) and self._clock() >= self._expires:
             self._version, self._expires = version, self._clock() + TOTALS_LAST
             self._totals = await asyncio.to_thread(self._read, version[1])
         return self._totals
@@ -119,7 +120,7 @@ class DailyTotals:
 class Live:
     """The changing part of `/admin/live`: requests, traffic and the totals of the day."""
 
-    def __init__(self, services: Services, ledger: Path) -> None:
+    def __init__(self, services: Services, ledger: Where) -> None:
         self._services = services
         self._ended = 0
         self._traffic = Traffic()
@@ -140,20 +141,21 @@ class Live:
         services, ended = self._services, self._ended
         fresh = list(services.calls.recent)[-max(ended - after, 0) :] if after < ended else []
         under_way = list(services.calls.under_way.values())
+        node = services.ledger.node if services.ledger else ""
         return {
             "ended": ended,
-            "under_way": await asyncio.to_thread(_rows, under_way, time.time()),
-            "requests": await asyncio.to_thread(_rows, fresh[::-1]),
+            "under_way": await asyncio.to_thread(_rows, under_way, node, time.time()),
+            "requests": await asyncio.to_thread(_rows, fresh[::-1], node),
             "traffic": self._traffic.to_json(),
             "today": await self._totals.to_json(services.ledger.written if services.ledger else 0),
         }
 
 
-def _rows(records: Sequence[Record], now: float | None = None) -> list[Json]:
+def _rows(records: Sequence[Record], node: str, now: float | None = None) -> list[Json]:
     """Rows as in `/admin/requests`. `now` is given for requests in progress, to compute how long they take. Blocks."""
     rows = []
     for record in records:
         entry = row_of(record)
-        row = {name: getattr(entry, name) for name in COLUMNS}
+        row = {name: getattr(entry, name) for name in COLUMNS} | {"node": node}
         rows.append(row if now is None else row | {"took": max(now - entry.at, entry.first_content or 0.0)})
     return rows

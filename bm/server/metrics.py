@@ -29,7 +29,10 @@ _KEY_TOKENS = ("bm_key", "gen_ai_token_type")
 _BUDGET = ("bm_scope", "bm_name", "bm_unit", "bm_period")
 _ATTEMPT = ("gen_ai_provider_name", "bm_outcome")
 _PROVIDER = ("gen_ai_provider_name",)
-_SHARED: Final = {
+_GAUGES: Final = {
+    "bm_ledger_away": "Whether the ledger's database takes no requests (1) or takes them (0).",
+    "bm_ledger_waiting": "Requests that wait to be written to the ledger.",
+    "bm_ledger_dropped": "Requests since the start that are missing from the ledger.",
     "bm_shared_away": "Whether the shared store is away (1) or not (0).",
     "bm_shared_waiting": "Facts that wait to be sent to the shared store.",
     "bm_shared_dropped": "Facts dropped since the start because too many waited for the shared store.",
@@ -81,8 +84,8 @@ class Metrics:
         self._attempts: Counter[Labels] = Counter()
         self._by_key: Counter[Labels] = Counter()
         self._tokens_by_key: Counter[Labels] = Counter()
-        self.shared: Callable[[], Mapping[str, float]] = dict
-        """What this node knows of the shared store, by the names of `_SHARED`."""
+        self.more: list[Callable[[], Mapping[str, float]]] = []
+        """What other parts of the daemon say of themselves, by the names of `_GAUGES`."""
 
     def observe(self, record: Record) -> None:
         provider = record.target.provider if record.target else ""
@@ -168,5 +171,6 @@ class Metrics:
         for state, count in self._accounts().items():
             accounts.add_metric((state,), count)
         yield accounts
-        for name, value in self.shared().items():
-            yield GaugeMetricFamily(name, _SHARED[name], value=value)
+        for part in self.more:
+            for name, value in part().items():
+                yield GaugeMetricFamily(name, _GAUGES[name], value=value)

@@ -68,7 +68,7 @@ class Reloader:
             self.error = None
             self.loaded_at = time.time()
             self._services.apply(settings)
-            await catch_up(self._services, self._paths.ledger)
+            await catch_up(self._services, self._services.ledger_in(self._paths))
             _log.info("the changed files are in use")
             for warning in settings.warnings:
                 _log.warning("%s", warning)

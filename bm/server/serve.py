@@ -24,6 +24,7 @@ from bm.gateway.capture import Recorder
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
 from bm.ledger import prices
+from bm.ledger.open import writer_of
 from bm.ledger.recordings import folder_of
 from bm.ledger.writer import Ledger
 from bm.loop import runner
@@ -207,7 +208,7 @@ async def _serve(
     predecessor: Predecessor | None,
     certificate: Certificate | None,
 ) -> None:
-    ledger = Ledger(paths.ledger, decisions=settings.config.limits.decisions)
+    ledger = writer_of(paths, settings.config)
     recorder = Recorder(folder_of(paths))
     services = Services(settings, ledger=ledger, recorder=recorder)
     instance.mask_in_log(services.mask)
@@ -236,7 +237,7 @@ async def _serve(
     _warn(settings)
     state.restore()
     ledger.start()
-    await catch_up(services, paths.ledger)
+    await catch_up(services, ledger.where)
     await sharing.start(paths)
     work.start()
     watchers = list(_watchers(services, certificate))

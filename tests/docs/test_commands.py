@@ -33,7 +33,7 @@ PAGES = {path.name: path for path in (ROOT / "README.md", *sorted((ROOT / "docs"
 NOT_RUN = {
     r"scripts/": "the demo, the tests and what CI runs",
     r"(python -m )?(pipx?|uv|podman|docker) ": "installs or builds: scripts/build, tests/deploy",
-    r"gcloud |ssh ": "a program of others",
+    r"gcloud |ssh |sudo ": "a program of others",
     r"bm run ": "the tool takes the place of bm: tests/clients/test_launch.py, tests/clients_real",
     r"bm accounts login": "Google's consent page: tests/cli/test_accounts_google.py",
     r"bm accounts (export|import) accounts.json": "asks for a passphrase on a terminal: tests/cli/test_transfer.py",
@@ -42,6 +42,7 @@ NOT_RUN = {
     r"bm top": "draws on a terminal: tests/cli/test_monitoring.py",
     r"bm init$": "asks questions on a terminal: tests/cli/test_init.py",
     r"bm test --deep": "asks on a terminal before it spends: tests/cli/test_test.py",
+    r"bm config set ledger.url": "needs a database: tests/cli/test_usage.py",
     r"bm undo$": "asks on a terminal: tests/cli/test_changes.py",
     r"bm version --check": "asks the package index: tests/cli/test_version.py",
     r"bm service |bm init .*--service": "needs a service manager: tests/daemon/service",

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from bm import tasks
-from bm.ledger.database import MIGRATIONS
+from bm.ledger.database import KEEP_DAYS, MIGRATIONS, LedgerFile
 from bm.ledger.reader import decision, requests, usage
-from bm.ledger.writer import KEEP_DAYS, Ledger
+from bm.ledger.writer import Ledger
 from tests.ledger.entries import entry
 
 LONG = 20.0
@@ -32,7 +32,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextmanager
 def running(path: Path, *, decisions: int = 100, capacity: int = 100) -> Iterator[Ledger]:
-    ledger = Ledger(path, decisions=decisions, capacity=capacity, retry=0.02)
+    ledger = Ledger(LedgerFile(path), decisions=decisions, capacity=capacity, retry=0.02)
     ledger.start()
     try:
         yield ledger
@@ -190,9 +190,10 @@ def test_a_killed_process_loses_nothing_written(path: Path) -> None:
 import os, signal
 from functools import partial
 from pathlib import Path
+from bm.ledger.database import LedgerFile
 from bm.ledger.writer import Ledger
 from tests.ledger.entries import entry
-ledger = Ledger(Path({str(path)!r}), decisions=10)
+ledger = Ledger(LedgerFile(Path({str(path)!r})), decisions=10)
 ledger.start()
 for number in range(50):
     ledger.put(partial(entry, id=f"req_{{number}}"))

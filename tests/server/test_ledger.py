@@ -18,6 +18,7 @@ from bm.simulator import Rule, Simulator
 from bm.simulator.rules import Usage
 from tests.simulator.streams import APIS, ask
 from tests.support.daemon import Daemon, daemon
+from tests.support.postgres import PASSWORD, Server
 
 PATIENCE = 30.0
 """Seconds to wait for what another process does on a busy machine."""
@@ -170,3 +171,36 @@ def test_a_ledger_that_cannot_be_created_fails_no_request(simulator: Simulator, 
         ids = asked(running, 4)
         assert admin(running, "status")["ledger"]["problem"]
         assert admin(running, f"why/{ids[0]}")["id"] == ids[0]
+
+
+def test_a_database_that_is_killed_delays_no_request_and_misses_none(
+    simulator: Simulator, bm_home: Path, postgres: Server, database: str
+) -> None:
+    settings = config(simulator, f'[ledger]\nurl = "{database}"\n[shared]\nnode = "one"\n')
+    with daemon(bm_home, settings, KEYS) as running:
+        ids = asked(running, 2)
+        assert [row["name"] for row in admin(running, "usage?by=node")["rows"]] == ["one"]
+        assert [row["id"] for row in admin(running, "requests?limit=2")["requests"]] == ids[::-1]
+        postgres.kill()
+        ids += asked(running, 2)
+        until(lambda: admin(running, "status")["ledger"]["spool"]["waiting"] == 2)
+        found = admin(running, "status")["ledger"]
+        assert PASSWORD not in str(found) and found["path"].startswith("postgresql://…@127.0.0.1")
+        assert "the database cannot be reached" in found["away"] and not found["dropped"]
+        with client(running) as http:
+            assert "bm_ledger_away 1.0" in http.get("/metrics").text
+            assert "ledger.url: the database cannot be reached" in http.get("/admin/usage").text
+        ids += asked(running)
+        running.process.kill()
+        running.process.wait()
+    with daemon(bm_home, settings) as running:
+        assert running.logs("until then requests wait in")
+        postgres.start()
+        until(lambda: not admin(running, "status")["ledger"]["away"])
+        assert admin(running, f"why/{ids[0]}")["id"] == ids[0]
+        until(lambda: admin(running, "status")["ledger"]["spool"]["waiting"] == 0)
+        # The last one may have ended in the moment before the kill.
+        found = [row["id"] for row in admin(running, "requests")["requests"]]
+        assert found[::-1] in (ids, ids[:-1])
+        assert admin(running, "usage?days=1")["total"]["requests"] == len(found)
+        assert not running.paths.ledger.exists()

@@ -14,6 +14,7 @@ import pytest
 from bm.chat.events import Usage
 from bm.errors import Failure
 from bm.gateway.record import Record
+from bm.ledger.database import LedgerFile
 from bm.ledger.writer import Ledger
 from bm.server.live import RECENT, STEP, STEPS, TOTALS_LAST, DailyTotals, Traffic
 from bm.simulator import Rule, Simulator
@@ -77,7 +78,7 @@ def test_rates_cover_the_latest_minute_and_old_steps_are_dropped() -> None:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    found = Ledger(tmp_path / "ledger.db", decisions=10)
+    found = Ledger(LedgerFile(tmp_path / "ledger.db"), decisions=10)
     found.start()
     yield found
     found.stop(PATIENCE)
@@ -91,7 +92,7 @@ def write(ledger: Ledger, name: str) -> None:
 
 async def test_totals_grow_with_the_ledger_a_few_seconds_later(ledger: Ledger) -> None:
     clock = Clock()
-    today = DailyTotals(ledger.path, clock)
+    today = DailyTotals(ledger.where, clock)
 
     async def requests() -> int:
         found = await today.to_json(ledger.written)
@@ -111,7 +112,7 @@ async def test_totals_grow_with_the_ledger_a_few_seconds_later(ledger: Ledger) -
 
 async def test_totals_are_reused_while_nothing_is_written(ledger: Ledger) -> None:
     clock = Clock()
-    today = DailyTotals(ledger.path, clock)
+    today = DailyTotals(ledger.where, clock)
     write(ledger, "req_1")
     before = await today.to_json(ledger.written)
     clock.now += 100 * TOTALS_LAST

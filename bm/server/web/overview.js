@@ -75,6 +75,7 @@ const overview = {
     if (live.not_ready) found.push(["bad", live.not_ready.replace(/: (bm .*)$/, ": `$1`")]);
     for (const warning of status.config.warnings) found.push(["warn", warning]);
     if (status.ledger.problem) found.push(["warn", "The ledger cannot be written (" + status.ledger.problem + "); requests are served anyway."]);
+    if (status.ledger.away) found.push(["warn", "The ledger's database takes no requests (" + status.ledger.away + "); " + format.plural(status.ledger.spool.waiting, "request") + " wait in " + status.ledger.spool.path + "."]);
     if (status.ledger.dropped) found.push(["warn", format.plural(status.ledger.dropped, "request") + " since the start are missing from the ledger."]);
     for (const budget of status.budgets) if (budget.state !== "ok") found.push(overview.budget(budget));
     if (status.recording) found.push(["warn", "Recording is on; prompts and answers are kept. `bm record off` turns it off."]);

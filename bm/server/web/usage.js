@@ -1,6 +1,6 @@
 "use strict";
 
-/* Usage and cost: figures, a chart over time, and a table by provider, model, account, tool, key or day. */
+/* Usage and cost: figures, a chart over time, and a table by provider, model, account, tool, key, node or day. */
 const usage = {
   EVERY: 15,
   SHOWN: 7,
