@@ -96,7 +96,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BmError(Exception):
-    """An error that a person may see. Its text names the place and the remedy."""
+    """An error that a person may see. Its text names the place and the remedy.
+
+    One that `passes` may be over soon without a person, as when a server is away.
+    """
+
+    passes = False
 
 
 class ConfigError(BmError):

@@ -25,6 +25,8 @@ def exit_code(error: Exception) -> int:
     match error:
         case NotRunning():
             return NOT_RUNNING
+        case BmError(passes=True):
+            return FAILED
         case ConfigError() | AccountError() | UsageError() | StartError(usage=True):
             return USAGE
         case _:

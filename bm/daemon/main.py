@@ -279,9 +279,9 @@ def main(mode: str = "") -> int:
     except AlreadyRunning as error:
         report.failed("running", str(error))
     except ConfigError as error:
-        report.failed("config", str(error))
+        report.failed("away" if error.passes else "config", str(error))
     except AccountError as error:
-        report.failed("accounts", str(error))
+        report.failed("away" if error.passes else "accounts", str(error))
     except PortError as error:
         report.failed("port", str(error))
     except OSError as error:

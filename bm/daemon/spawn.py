@@ -18,8 +18,9 @@ import msgspec
 from bm.config.files import open_private
 from bm.config.paths import Paths
 
-Cause = Literal["running", "handover", "config", "accounts", "port", "files"]
-"""Why a daemon did not start; `running` means another one holds the lock, `handover` that it does not hand over."""
+Cause = Literal["running", "handover", "config", "accounts", "away", "port", "files"]
+"""Why a daemon did not start; `running` means another one holds the lock, `handover` that it does not hand over, `away`
+that something it needs is not there now."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -72,6 +72,8 @@ class DatabaseAway(ConfigError):
     """The database cannot be reached now, or has closed the connection: the network or the server is down, or the URL
     names another place."""
 
+    passes = True
+
 
 def options(url: str) -> dict[str, Any]:
     """What to connect with.

@@ -123,7 +123,7 @@ class Store:
                 return
             except FAILURES as error:
                 if not is_temporary(error) or time.monotonic() > limit:
-                    raise _unusable(*explained(error)) from None
+                    raise _unusable(*explained(error), passes=is_temporary(error)) from None
             await asyncio.sleep(_FIRST_PAUSE)
 
     async def close(self) -> None:
@@ -356,5 +356,7 @@ def _entries(found: Any) -> list[tuple[str, bytes]]:
     return [(id.decode(), fields[b"v"]) for id, fields in found]
 
 
-def _unusable(message: str, remedy: str) -> ConfigError:
-    return ConfigError(message, key="shared.url", hint=remedy)
+def _unusable(message: str, remedy: str, *, passes: bool = False) -> ConfigError:
+    error = ConfigError(message, key="shared.url", hint=remedy)
+    error.passes = passes
+    return error

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 LOOK_EVERY: Final = 2.0
 """Seconds after which a daemon looks for changes and at its connection, although no node has reported any."""
 
+PAUSE: Final = 5.0
+"""Seconds after a failure for which what was read last is taken at once. A connection takes as long to fail."""
 _NOTE: Final = "accounts in the database"
 
 _log = logging.getLogger("bm.accounts")
@@ -55,6 +59,7 @@ class DatabaseVault:
         self.problem = ""
         self._held: Stored | None = None
         self._is_made = False
+        self._failed_at = -math.inf
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
@@ -70,14 +75,18 @@ class DatabaseVault:
                     self._is_made = True
                 yield connection
         except ConfigError as error:
-            raise AccountError(f"the accounts and keys are in a database: {error}") from error
+            found = AccountError(f"the accounts and keys are in a database: {error}")
+            found.passes = error.passes
+            raise found from error
 
-    def read(self) -> Stored:
-        """What is in the database now, or was when it could last be read.
+    def read(self, *, probe: bool = False) -> Stored:
+        """What is in the database now, or was when it could last be read. After a failure only a `probe` asks again.
 
         Raises:
             AccountError: this process has not read it yet, and cannot.
         """
+        if self._held is not None and not probe and time.monotonic() - self._failed_at < PAUSE:
+            return self._held
         try:
             with self.connected() as connection:
                 stored = tables.read(connection, self.seal())
@@ -103,7 +112,8 @@ class DatabaseVault:
             new = make(stored.rows)
             if every or list(new.items()) != list(stored.rows.items()):
                 stored = tables.write(connection, seal, stored, new, every=every)
-            return stored
+        self._succeeded()
+        return stored
 
     def reseal(self) -> Stored:
         """Seal every row with the first key.
@@ -162,17 +172,19 @@ class DatabaseVault:
         connection.execute(b"LISTEN " + tables.CHANNEL.encode())
         while not done.is_set():
             if self.problem or self._held is None or tables.version_of(connection) != self._held.version:
-                self.read()
+                self.read(probe=True)
             for _ in connection.notifies(timeout=LOOK_EVERY, stop_after=1):
                 """A node has changed something."""
 
     def _failed(self, error: AccountError) -> None:
+        self._failed_at = time.monotonic()
         if self._held is not None and not self.problem:
             self.problem = f"{error}; since {datetime.now():%H:%M} this node goes on with those it has"
             note(_NOTE, self.problem)
             _log.error("%s", self.problem)
 
     def _succeeded(self) -> None:
+        self._failed_at = -math.inf
         if self.problem:
             self.problem = ""
             note(_NOTE, "")

@@ -6,6 +6,7 @@ import pytest
 
 from bm.cli.exits import NotRunning, UsageError, exit_code, message
 from bm.daemon.start import StartError
+from bm.database.connection import DatabaseAway
 from bm.errors import AccountError, ConfigError, DaemonError
 
 
@@ -13,6 +14,7 @@ from bm.errors import AccountError, ConfigError, DaemonError
     ("error", "code"),
     [
         (DaemonError("x"), 1),
+        (DatabaseAway("x"), 1),
         (StartError("x"), 1),
         (OSError(13, "denied"), 1),
         (StartError("x", usage=True), 2),

@@ -81,6 +81,18 @@ def test_accounts_and_keys_move_to_the_database_once(bm: Bm, paths: Paths, datab
     assert [row["name"] for row in bm("accounts", "--json").json["accounts"]] == ["one", "two"]
 
 
+def test_the_files_are_kept_until_the_daemon_uses_the_database(bm: Bm, paths: Paths, database: str) -> None:
+    bm("accounts", "add", "one", "--no-verify", stdin=PLANTED)
+    assert bm("start").code == 0
+    in_database(paths, database)
+    ran = bm("accounts", "move", "--remove")
+    assert (ran.code, "the daemon still uses the files: bm restart first" in ran.err) == (2, True)
+    assert f"note: accounts and keys are used from {place_of(database)} after: bm restart" in bm("status").err
+    assert bm("accounts", "move").code == bm("restart").code == bm("accounts", "move", "--remove").code == 0
+    assert "bm restart" not in bm("status").err
+    assert [row["name"] for row in bm("accounts", "--json").json["accounts"]] == ["one"]
+
+
 def test_what_the_database_has_otherwise_is_left_out_and_stays_in_the_file(bm: Bm, paths: Paths, database: str) -> None:
     in_database(paths, database)
     bm("accounts", "add", "one", "--no-verify", stdin=f"{PLANTED}-of-another")

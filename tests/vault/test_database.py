@@ -212,8 +212,11 @@ async def test_while_the_server_is_away_a_node_goes_on_and_changes_nothing(
         assert any("this node goes on with those it has" in each for each in failures())
         with pytest.raises(AccountError, match=r"ledger\.url: the database cannot be reached"):
             one.accounts.update(adding(Account(name="home", key="secret-of-home")))
-        with pytest.raises(AccountError, match=r"ledger\.url: the database cannot be reached"):
+        with pytest.raises(AccountError, match=r"ledger\.url: the database cannot be reached") as caught:
             node("two").accounts.load()
+        assert caught.value.passes
+        with pytest.raises(AccountError), one.accounts.refreshing(WORK.id, 0):
+            pass
         postgres.start()
         await until(lambda: not one.problem)
         assert not failures()
