@@ -7,17 +7,21 @@ from typing import Any, Final
 from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    ClusterDownError,
     ConnectionError,
     InvalidResponse,
+    MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     TimeoutError,
+    TryAgainError,
 )
 
 from bm.config.shared import StoreAddress
@@ -30,7 +34,17 @@ LIMIT: Final = 2.0
 FAILURES: Final = (RedisError, OSError)
 """What redis-py raises: its own errors, and those of sockets and certificates."""
 
-_TEMPORARY: Final = (ConnectionError, TimeoutError, BusyLoadingError, OSError)
+_TEMPORARY: Final = (
+    ConnectionError,
+    TimeoutError,
+    BusyLoadingError,
+    ClusterDownError,
+    MasterDownError,
+    TryAgainError,
+    OSError,
+)
+_UNUSABLE: Final = ("OOM", "MISCONF", "BUSY", "UNKILLABLE")
+"""The first words of errors that redis-py has no class for."""
 
 
 def connect(address: StoreAddress, *, limit: float = LIMIT) -> Client:
@@ -63,6 +77,15 @@ def connect(address: StoreAddress, *, limit: float = LIMIT) -> Client:
     return Redis(host=host, port=port, **options)
 
 
+async def close(client: Client) -> None:
+    """Close its connections, those to sentinels too."""
+    await client.aclose()
+    pool = client.connection_pool if isinstance(client, Redis) else None
+    if isinstance(pool, SentinelConnectionPool):
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
 def is_temporary(error: Exception) -> bool:
     """Whether the store may answer soon, without a person."""
     return isinstance(error, _TEMPORARY) and not isinstance(error, AuthenticationError | NoPermissionError)
@@ -71,7 +94,7 @@ def is_temporary(error: Exception) -> bool:
 def is_disturbance(error: Exception) -> bool:
     """Whether the store cannot be used, rather than one command be wrong."""
     return isinstance(error, (*_TEMPORARY, NoPermissionError, OutOfMemoryError, ReadOnlyError, InvalidResponse)) or (
-        str(error).startswith(("OOM", "CLUSTERDOWN", "MASTERDOWN", "MISCONF", "UNKILLABLE", "BUSY"))
+        str(error).startswith(_UNUSABLE)
     )
 
 
@@ -93,6 +116,8 @@ def explained(error: Exception) -> tuple[str, str]:
             return "what answers there is no Valkey or Redis", "correct the address; with TLS it is valkeys://"
     if words.startswith("OOM"):
         return explained(OutOfMemoryError())
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return "the certificate of the store is not trusted", "name the file of its authority: ?ca=FILE"
     if isinstance(error, _TEMPORARY):
         remedy = "start it or correct the address; with TLS it is valkeys://"
         return f"the store does not answer ({words})", remedy

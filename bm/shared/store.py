@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha1
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +24,7 @@ from redis.exceptions import NoScriptError
 from bm.config.schema import Shared
 from bm.config.shared import read_store
 from bm.errors import BmError, ConfigError
-from bm.shared.client import FAILURES, LIMIT, connect, explained, is_disturbance, is_temporary
+from bm.shared.client import FAILURES, LIMIT, close, connect, explained, is_disturbance, is_temporary
 from bm.tasks import note
 
 FORMAT: Final = 1
@@ -116,10 +117,16 @@ class Store:
         Raises:
             ConfigError: it cannot be used.
         """
+        for _, path in self._address.files:
+            try:
+                await asyncio.to_thread(Path(path).read_bytes)
+            except OSError as error:
+                raise _unusable(f"{path} cannot be read: {error.strerror}", "correct its path") from None
         limit = time.monotonic() + START
         while True:
             try:
                 await self._check()
+                await self._warn_of_eviction()
                 return
             except FAILURES as error:
                 if not is_temporary(error) or time.monotonic() > limit:
@@ -134,8 +141,8 @@ class Store:
                     await self._flush()
             except (StoreAway, TimeoutError):
                 pass
-        await self._client.aclose()
-        await self._follower.aclose()
+        await close(self._client)
+        await close(self._follower)
 
     async def command(self, *words: Word) -> Any:
         """Send a command, and give redis-py's form of its result, with bytes for texts.
@@ -319,6 +326,18 @@ class Store:
             raise _unusable(message, f"upgrade it to Redis {oldest}, Valkey 7.2, or newer")
         valkey = facts.get("valkey_version")
         return f"Valkey {valkey}" if valkey else f"Redis {compatible}"
+
+    async def _warn_of_eviction(self) -> None:
+        """Say that the store may drop what nodes share, and in `bm status`."""
+        facts = await self._client.info("memory")
+        facts = next(iter(facts.values())) if "maxmemory" not in facts else facts
+        policy = str(facts.get("maxmemory_policy", ""))
+        if facts.get("maxmemory") and policy.startswith("allkeys"):
+            words = (
+                f"the shared store drops any key when it is full: set its maxmemory-policy to noeviction, not {policy}"
+            )
+            _log.warning("%s", words)
+            note("the policy of the shared store", words)
 
     async def _flush(self) -> None:
         """Send what waits.

@@ -6,6 +6,7 @@ import pytest
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    ClusterDownError,
     ConnectionError,
     NoPermissionError,
     OutOfMemoryError,
@@ -16,7 +17,7 @@ from redis.exceptions import (
 )
 
 from bm.config.shared import read_store
-from bm.shared.client import connect, explained, is_disturbance, is_temporary
+from bm.shared.client import close, connect, explained, is_disturbance, is_temporary
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,8 @@ from bm.shared.client import connect, explained, is_disturbance, is_temporary
         (OutOfMemoryError("command not allowed"), "is full", False, True),
         (ResponseError("OOM command not allowed when used memory > 'maxmemory'."), "is full", False, True),
         (ReadOnlyError("You can't write against a read only replica."), "is a replica", False, True),
-        (ResponseError("CLUSTERDOWN The cluster is down"), "answers with an error", False, True),
+        (ClusterDownError("The cluster is down"), "does not answer (The cluster is down)", True, True),
+        (ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED]"), "certificate of the store is not trusted", True, True),
         (ResponseError("MISCONF Redis is configured to save"), "answers with an error", False, True),
         (ResponseError("WRONGTYPE Operation against a key"), "answers with an error", False, False),
         (RedisError(""), "RedisError", False, False),
@@ -54,4 +56,4 @@ def test_an_error_is_explained(error: Exception, words: str, temporary: bool, di
     ],
 )
 async def test_each_form_of_an_address_makes_a_client_without_connecting(url: str) -> None:
-    await connect(read_store(url)).aclose()
+    await close(connect(read_store(url)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from bm.config.schema import Shared
 from bm.errors import ConfigError
 from bm.shared import store as module
 from bm.shared.store import FORMAT, QUEUE, Script, Store, StoreAway
-from bm.tasks import failures
+from bm.tasks import failures, note
 from tests.shared.conftest import opened
 from tests.support.valkey import Valkey, valkey_server
 
@@ -35,8 +35,29 @@ async def refusal(url: str, name: str = "bm") -> ConfigError:
     return refused.value
 
 
-async def test_values_streams_and_scripts(valkey: Valkey) -> None:
-    async with opened(valkey.url) as store:
+@pytest.fixture(params=["single", "cluster", "sentinel"])
+def form(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Valkey, str]]:
+    """A server in each form, and its address."""
+    if request.param == "single":
+        server: Valkey = request.getfixturevalue("valkey")
+        yield server, server.url
+        return
+    options = ("--cluster-enabled", "yes") if request.param == "cluster" else ()
+    with valkey_server(tmp_path, *options) as server:
+        place = f"127.0.0.1:{server.port}"
+        if request.param == "cluster":
+            server.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+            yield server, f"valkey+cluster://{place}"
+            return
+        watch = f"sentinel monitor main {place.replace(':', ' ')} 1\n"
+        (tmp_path / "sentinel.conf").write_text(watch, encoding="utf-8")
+        with valkey_server(tmp_path, "--sentinel", config=tmp_path / "sentinel.conf") as sentinel:
+            yield server, f"valkey+sentinel://127.0.0.1:{sentinel.port}/main"
+
+
+async def test_values_streams_and_scripts(form: tuple[Valkey, str]) -> None:
+    valkey, url = form
+    async with opened(url) as store:
         assert store.key("a", "b") == "bm:{bm}:a:b"
         assert await store.get(store.key("a")) is None
         await store.put(store.key("a"), b"\x00value", 60)
@@ -47,6 +68,10 @@ async def test_values_streams_and_scripts(valkey: Valkey) -> None:
         assert await store.read(store.key("s")) == [(first, b"one"), (second, b"two")]
         assert await store.read(store.key("s"), after=first) == [(second, b"two")]
         assert await store.run(ECHO, [store.key("a")], ["x"]) == [b"bm:{bm}:a", b"x"]
+        assert await store.follow(store.key("s"), first) == [(second, b"two")]
+        store.later("SET", store.key("b"), "2")
+        await until(lambda: store.waiting == 0)
+        assert await store.command("MGET", store.key("a"), store.key("b")) == [b"\x00value", b"2"]
         valkey.command("SCRIPT", "FLUSH")
         assert await store.run(ECHO, [store.key("a")], [b"y"]) == [b"bm:{bm}:a", b"y"]
 
@@ -105,6 +130,18 @@ async def test_a_newer_format_is_refused(valkey: Valkey) -> None:
 async def test_a_full_server_is_refused(fresh: Valkey) -> None:
     fresh.command("CONFIG", "SET", "maxmemory", "1")
     assert "is full" in (await refusal(fresh.url)).message
+
+
+async def test_a_file_for_tls_that_cannot_be_read_is_refused() -> None:
+    assert "/nowhere/ca.pem cannot be read" in (await refusal("valkeys://127.0.0.1?ca=/nowhere/ca.pem")).message
+
+
+async def test_a_server_that_drops_any_key_is_reported(fresh: Valkey) -> None:
+    fresh.command("CONFIG", "SET", "maxmemory", "100mb")
+    fresh.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    async with opened(fresh.url):
+        assert any("not allkeys-lru" in each for each in failures())
+    note("the policy of the shared store", "")
 
 
 async def test_a_replica_is_refused(fresh: Valkey, free_port: int) -> None:

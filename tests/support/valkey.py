@@ -24,10 +24,10 @@ CLIENT_SECONDS = 5.0
 
 
 class Valkey:
-    """One server. `options` are those of its command line, such as `--requirepass`."""
+    """One server. `options` are those of its command line, such as `--requirepass`; sentinels need a `config`."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder, self.options = folder, options
+    def __init__(self, folder: Path, *options: str, config: Path | None = None) -> None:
+        self.folder, self.options, self.config = folder, options, config
         self.password = options[options.index("--requirepass") + 1] if "--requirepass" in options else ""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -42,17 +42,9 @@ class Valkey:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [
-            server_program(),
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ]
+        kept = [str(self.config)] if self.config else []
+        nothing = [] if self.config else ["--save", "", "--appendonly", "no"]
+        command = [server_program(), *kept, "--port", str(self.port), "--bind", "127.0.0.1", *nothing]
         with (self.folder / "valkey.log").open("ab") as log:
             self._process = subprocess.Popen([*command, *self.options], cwd=self.folder, stdout=log, stderr=log)
         limit = time.monotonic() + PATIENCE
@@ -119,9 +111,9 @@ def server_program() -> str:
 
 
 @contextmanager
-def valkey_server(folder: Path, *options: str) -> Iterator[Valkey]:
+def valkey_server(folder: Path, *options: str, config: Path | None = None) -> Iterator[Valkey]:
     """Run a server with these options of its command line until the block ends."""
-    server = Valkey(folder, *options)
+    server = Valkey(folder, *options, config=config)
     try:
         server.start()
         yield server
