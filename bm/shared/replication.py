@@ -50,7 +50,8 @@ return 1
 
 
 class Replication:
-    """The facts of one node. `loops` run while the daemon serves."""
+    """The facts of one node. `loops` run while the daemon serves; `position` is the last entry of the stream that was
+    read."""
 
     def __init__(self, store: Store, nodes: Nodes, pool: Pool, edit: Edit) -> None:
         self._store, self._nodes = store, nodes
@@ -61,7 +62,7 @@ class Replication:
         self._switches = Switches(self.replica, pool, edit)
         self._stream = store.key("accounts")
         self._snapshot, self._upto = store.key("accounts", "snapshot"), store.key("accounts", "upto")
-        self._last, self._stored_upto = "0-0", "0-0"
+        self.position, self._stored_upto = "0-0", "0-0"
         self._snapshot_at = time.monotonic()
         pool.reloaded.append(self._reloaded)
         store.back.append(self.synchronize)
@@ -120,13 +121,13 @@ class Replication:
                 if time.monotonic() - read_at > KEEP / 2:
                     # The machine has slept, and the stream may have been trimmed meanwhile.
                     await self.synchronize()
-                found = await self._store.follow(self._stream, self._last)
+                found = await self._store.follow(self._stream, self.position)
             except StoreAway:
                 continue
             read_at = time.monotonic()
             for id, content in found:
                 self._receive(decoded(content))
-                self._last = id
+                self.position = id
 
     async def keep_switching(self) -> None:
         """Switch accounts as they were switched on other nodes, until cancelled."""
@@ -145,7 +146,7 @@ class Replication:
                 self._take()
                 self.replica.rebase(anchor, now)
             self.replica.expire(now)
-            if now - self._snapshot_at > SNAPSHOT and self._last != self._stored_upto and self._is_first():
+            if now - self._snapshot_at > SNAPSHOT and self.position != self._stored_upto and self._is_first():
                 self._snapshot_at = now
                 with contextlib.suppress(StoreAway):
                     await self.store_snapshot()
@@ -156,7 +157,7 @@ class Replication:
         Raises:
             StoreAway: the store cannot be asked now.
         """
-        upto = self._last
+        upto = self.position
         oldest = min(int(upto.partition("-")[0]), int((self._nodes.clock() - KEEP) * 1000))
         keys = [self._stream, self._snapshot, self._upto]
         await self._store.run(_SNAPSHOT, keys, [encoded(self.replica.facts), upto, oldest])
@@ -201,5 +202,5 @@ class Replication:
                     found += decoded(entry)
             # A snapshot stored meanwhile may hold what was trimmed before it was read here.
             if await self._store.get(self._upto) == upto:
-                self._last = last
+                self.position = last
                 return tuple(found)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import pytest
 
+from bm.accounts.affinity import Affinities
+from bm.accounts.pool import Pool
+from bm.accounts.state_file import encoded, restore, save
+from bm.shared import replica, replication
+from bm.shared.nodes import Node, Nodes
+from bm.shared.replication import Replication
+from bm.shared.store import Store
 from bm.simulator import Simulator
+from bm.tasks import Work
+from tests.accounts.build import apply, credential, target, usable
 from tests.gateway.world import World, soon
+from tests.shared.conftest import opened, until
 from tests.support.daemon import daemon
 from tests.support.valkey import Valkey, valkey_server
 
@@ -120,3 +133,104 @@ def test_what_a_node_learns_while_the_store_is_away_reaches_the_others_when_it_i
     team.store.start()
     for node in team.nodes:
         assert soon(lambda node=node: set(node.states().values()) == {"cooling down"}, 10)  # type: ignore[misc]
+
+
+class Peer:
+    """The replication of one node in this process."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store, self.pool = store, Pool([credential("a"), credential("b")])
+        own = Node(name=name, run=f"{name}-{next(RUNS)}", version="1", url="", home=name, since=0.0)
+        self.nodes = Nodes(store, own)
+        self.replication = Replication(store, self.nodes, self.pool, self.edit)
+        self.work = Work(self.replication.loops)
+
+    async def edit(self, change: object) -> None:
+        raise AssertionError("nothing is switched here")
+
+    def refuse(self, account: str, seconds: float = 100.0) -> None:
+        apply(self.pool, "cooldown", time.monotonic(), to=target(account), seconds=seconds, wall=time.time())
+
+    def cooling(self) -> set[str]:
+        return {name for name in "ab" if not usable(self.pool, time.monotonic(), target(name))}
+
+
+RUNS = itertools.count()
+
+
+@asynccontextmanager
+async def peer(url: str, name: str) -> AsyncIterator[Peer]:
+    async with opened(url, limit=0.5) as store:
+        node = Peer(store, name)
+        await node.nodes.tell()
+        await node.replication.start(edited=0.0)
+        node.work.start()
+        try:
+            yield node
+        finally:
+            node.work.stop()
+
+
+async def test_a_node_that_comes_later_learns_from_a_snapshot_what_was_trimmed(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replication, "KEEP", -60.0)
+    async with peer(valkey.url, "one") as one, peer(valkey.url, "two") as two:
+        one.refuse("a")
+        await until(lambda: two.cooling() == {"a"})
+        await two.replication.store_snapshot()
+        assert valkey.command("XLEN", "bm:{bm}:accounts") in (b":0\r\n", b":1\r\n")
+        one.refuse("b")
+        async with peer(valkey.url, "late") as late:
+            await until(lambda: late.cooling() == {"a", "b"})
+
+
+async def test_an_older_snapshot_does_not_replace_a_newer_one(valkey: Valkey) -> None:
+    async with peer(valkey.url, "one") as one, peer(valkey.url, "two") as two:
+        before = two.replication.position
+        one.refuse("a")
+        await until(lambda: two.cooling() == {"a"} and one.replication.position == two.replication.position)
+        await one.replication.store_snapshot()
+        two.replication.position = before
+        await two.replication.store_snapshot()
+        assert valkey.command("GET", "bm:{bm}:accounts:upto").decode().split("\r\n")[1] == one.replication.position
+
+
+async def test_a_store_that_has_lost_everything_is_filled_again(valkey: Valkey) -> None:
+    async with peer(valkey.url, "one") as one:
+        one.refuse("a")
+        await until(lambda: valkey.command("XLEN", "bm:{bm}:accounts") == b":1\r\n")
+        valkey.command("FLUSHALL")
+        await one.nodes.tell()
+        await until(lambda: valkey.command("XLEN", "bm:{bm}:accounts") == b":1\r\n")
+        async with peer(valkey.url, "late") as late:
+            await until(lambda: late.cooling() == {"a"})
+
+
+async def test_nodes_that_were_parted_agree_once_the_store_answers_again(fresh: Valkey) -> None:
+    async with peer(fresh.url, "one") as one, peer(fresh.url, "two") as two:
+        one.refuse("a")
+        await until(lambda: two.cooling() == {"a"})
+        with fresh.silent():
+            one.refuse("b")
+            two.pool.runtimes["gemini", "a"].wake()
+            await until(lambda: one.store.is_away and two.store.is_away)
+            assert (one.cooling(), two.cooling()) == ({"a", "b"}, set())
+        await until(lambda: one.cooling() == two.cooling() == {"b"})
+
+
+async def test_a_node_that_has_started_again_does_not_repeat_what_it_knows(valkey: Valkey, tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    async with peer(valkey.url, "one") as one:
+        one.refuse("a")
+        await until(lambda: valkey.command("XLEN", "bm:{bm}:accounts") == b":1\r\n")
+        save(encoded(one.pool, Affinities(size=1, ttl=1.0), now=time.monotonic(), wall=time.time()), state)
+    async with opened(valkey.url) as store:
+        again = Peer(store, "one")
+        restore(again.pool, Affinities(size=1, ttl=1.0), state, now=time.monotonic(), wall=time.time())
+        with patch.object(replica, "OLD", 0.0):
+            await again.replication.start(edited=0.0)
+        await again.replication.publish()
+        assert again.cooling() == {"a"}
+        assert len(list(again.pool.runtimes["gemini", "a"].shared.entries())) == 1
+        assert valkey.command("XLEN", "bm:{bm}:accounts") == b":1\r\n"

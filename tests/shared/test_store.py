@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +13,10 @@ from bm.errors import ConfigError
 from bm.shared import store as module
 from bm.shared.store import FORMAT, QUEUE, Script, Store, StoreAway
 from bm.tasks import failures, note
-from tests.shared.conftest import opened
+from tests.shared.conftest import opened, until
 from tests.support.valkey import Valkey, valkey_server
 
 ECHO = Script("return {KEYS[1], ARGV[1]}")
-
-
-async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def refusal(url: str, name: str = "bm") -> ConfigError:
