@@ -1,10 +1,9 @@
-"""Three nodes as processes, one store, one simulated vendor: all of a team on this machine, each part breakable."""
+"""Three nodes as processes, one store, one database, one simulated vendor: a team here, each part breakable."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
 from bm.accounts.account import Account
 from bm.accounts.credentials import ensure_local_key, update
@@ -23,10 +23,12 @@ from bm.keys.key import Key
 from bm.simulator import Quota, Rule, Simulator
 from bm.simulator.rules import Usage
 from tests.reliability.service import Service, free_port
+from tests.support.postgres import Server as Database
 from tests.support.valkey import Valkey
 from tests.team.history import Called, Changed, Known, Recorded, Spent
 from tests.team.link import Link
 
+NODES = ("n0", "n1", "n2")
 MODEL = "gemini-3-flash-preview"
 BUDGETED = "ci"
 """The key with a budget."""
@@ -55,9 +57,11 @@ class Node:
 class Cluster:
     """The team. `changes` are what has gone away and come back."""
 
-    def __init__(self, home: Path, quotas: Mapping[str, int], window: float, budget: float, names: list[str]) -> None:
+    def __init__(
+        self, home: Path, database: Database, quotas: Mapping[str, int], *, window: float, budget: float
+    ) -> None:
         self._home, self._quotas, self._window, self._budget = home, quotas, window, budget
-        self._names = names
+        self.database, self._ledger = database, database.new_database()
         self.vendor = Simulator()
         self.store = Valkey(home)
         self.nodes: list[Node] = []
@@ -72,7 +76,7 @@ class Cluster:
             quotas={name: Quota(size, self._window) for name, size in self._quotas.items()},
         )
         await asyncio.to_thread(self.store.start)
-        for name in self._names:
+        for name in NODES:
             link = Link(self.store.port)
             await link.open()
             paths = self._prepare(name, link)
@@ -98,6 +102,8 @@ models = {{ default = "{MODEL}" }}
 [shared]
 url = "valkey://127.0.0.1:{link.port}/0"
 node = "{name}"
+[ledger]
+url = "{self._ledger}"
 [budgets.keys]
 {BUDGETED} = "{self._budget}/month"
 """,
@@ -170,6 +176,14 @@ node = "{name}"
             await asyncio.sleep(seconds)
         self._note("store", "up")
 
+    async def lose_database(self, seconds: float) -> None:
+        """The database dies, and comes back with what it has committed."""
+        self._note("database", "away")
+        await asyncio.to_thread(self.database.kill)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(self.database.start)
+        self._note("database", "up")
+
     def _note(self, part: str, state: Any) -> None:
         self.changes.append(Changed(time.monotonic(), part, state))
 
@@ -192,13 +206,10 @@ node = "{name}"
         return [each for node in self.nodes for each in await _said(node)]
 
     def recorded(self) -> list[Recorded]:
-        """The rows of all ledgers. The nodes have ended."""
-        found = []
-        for node in self.nodes:
-            with sqlite3.connect(node.paths.ledger) as connection:
-                rows = connection.execute("SELECT id, key, cost FROM requests").fetchall()
-            found += [Recorded(id_, node.name, key, cost or 0.0) for id_, key, cost in rows]
-        return found
+        """The rows of the ledger. The nodes have ended."""
+        with psycopg.connect(self._ledger) as connection:
+            rows = connection.execute("SELECT id, key, cost FROM bm_requests").fetchall()
+        return [Recorded(id_, key, cost or 0.0) for id_, key, cost in rows]
 
 
 async def _said(node: Node) -> list[Known | Spent]:

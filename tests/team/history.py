@@ -64,7 +64,6 @@ class Recorded(msgspec.Struct, frozen=True):
     """A row of the ledger at the end."""
 
     id: str
-    node: str
     key: str
     money: float
 

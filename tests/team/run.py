@@ -17,13 +17,14 @@ from pathlib import Path
 import msgspec
 
 from bm.loop import runner
+from tests.support.postgres import Server as Database
+from tests.support.postgres import server
 from tests.team.checker import check
 from tests.team.clients import BUDGETED_OF, Clients
-from tests.team.cluster import ANSWER, MOST, PROMPT, Cluster
+from tests.team.cluster import ANSWER, MOST, NODES, PROMPT, Cluster
 from tests.team.history import Answered, Asked, Called, Changed, Event, History, Known, Lost, Recorded, Spent, Terms
 from tests.team.schedule import Fault, schedule
 
-NODES = ("n0", "n1", "n2")
 ACCOUNTS = 20
 PRICES = 0.5e-6, 3e-6
 """US dollars for a token of the prompt and of the answer of `cluster.MODEL`, at list price."""
@@ -64,9 +65,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.quotas.values()) / self.window * self.load
 
 
-async def run(home: Path, plan: Plan) -> History:
+async def run(home: Path, database: Database, plan: Plan) -> History:
     """Run, heal, and collect what has happened."""
-    cluster = Cluster(home, plan.quotas, plan.window, plan.budget, list(NODES))
+    cluster = Cluster(home, database, plan.quotas, window=plan.window, budget=plan.budget)
     try:
         await cluster.start()
         clients = Clients(cluster, plan.clients, plan.rate, plan.seed)
@@ -125,6 +126,8 @@ async def _break(cluster: Cluster, fault: Fault) -> None:
             await cluster.lose_store(fault.seconds)
         case "freeze store":
             await cluster.freeze_store(fault.seconds)
+        case "lose database":
+            await cluster.lose_database(fault.seconds)
 
 
 async def _healed(cluster: Cluster) -> list[Known | Spent]:
@@ -182,8 +185,8 @@ def main() -> int:
         pause=options.pause,
         faults=not options.no_faults,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        history = runner().run(run(Path(folder), plan))
+    with tempfile.TemporaryDirectory() as folder, server() as database:
+        history = runner().run(run(Path(folder), database, plan))
     if options.write:
         options.write.write_bytes(msgspec.json.encode(history))
     print(figures(history))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Literal, NamedTuple
 
-Kind = Literal["kill", "freeze", "cut", "lose store", "freeze store"]
-KINDS: tuple[Kind, ...] = ("kill", "kill", "freeze", "cut", "cut", "lose store", "freeze store")
+Kind = Literal["kill", "freeze", "cut", "lose store", "freeze store", "lose database"]
+KINDS: tuple[Kind, ...] = ("kill", "kill", "freeze", "cut", "cut", "lose store", "freeze store", "lose database")
 
 
 class Fault(NamedTuple):

@@ -45,7 +45,7 @@ def good() -> list[Event]:
         events += [
             asked(number, key),
             answered(number, account=account),
-            Recorded(f"r{number}", NODES[number % 3], key, 0.25),
+            Recorded(f"r{number}", key, 0.25),
             Called(number + 0.1, number + 0.4, account),
         ]
     events.append(Called(9.05, 9.06, "a", ends=15.0))
@@ -98,7 +98,7 @@ def test_a_good_history_has_no_fault() -> None:
         (changed(answer(4), right=False, message="other"), "request 4 was answered wrongly: other"),
         (changed(answer(4), account="b"), "conversation talk went from a to b without a reason"),
         ([*good(), Called(9.7, 9.8, "a", ends=15.0)], "a was asked 0.64 s after it had refused for 5.30 s more"),
-        ([*good(), Recorded("r4", "n2", "main", 0.0)], "the ledger has r4 2 times"),
+        ([*good(), Recorded("r4", "main", 0.0)], "the ledger has r4 2 times"),
         (without(row("r4")), "the ledger does not have r4, request 4, of n1"),
         (changed(row("r3"), money=0.36), "the key ci has spent 1.1100, its budget of 1.0000 allows 1.1000"),
         (
