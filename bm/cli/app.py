@@ -22,6 +22,7 @@ from bm.cli import (
     init,
     install_completion,
     keys,
+    ledger,
     models,
     monitoring,
     order,
@@ -147,6 +148,7 @@ _group(
     *(config.path, config.show, config.check, config.get, config.set_, config.unset, config.edit_),
 )
 _group("service", "Start the daemon at login and after a crash.", service.install, service.uninstall, service.status)
+_group("ledger", "Keep requests, usage and cost in a database.", ledger.move)
 _group(
     "record",
     "Record whole exchanges, off by default.",

@@ -9,7 +9,7 @@ SECTIONS: Final[dict[str, tuple[str, ...]]] = {
     "Every day": ("start", "stop", "restart", "status", "top", "dashboard", "usage"),
     "Providers and accounts": ("providers", "accounts", "keys", "models", "test"),
     "Look inside": ("doctor", "route", "why", "logs", "record", "replay"),
-    "Set up": ("setup", "env", "service", "config", "undo", "completion", "version"),
+    "Set up": ("setup", "env", "service", "config", "ledger", "undo", "completion", "version"),
 }
 """The headings of `bm --help`, and the commands below each."""
 
@@ -104,6 +104,8 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "service install": ("bm service install",),
     "service uninstall": ("bm service uninstall",),
     "service status": ("bm service status",),
+    "ledger": ("bm ledger move",),
+    "ledger move": ("bm ledger move", "bm ledger move --from old/ledger.db"),
     "record": ("bm record on", "bm record list", "bm record off"),
     "record on": ("bm record on",),
     "record off": ("bm record off",),

@@ -42,7 +42,7 @@ NOT_RUN = {
     r"bm top": "draws on a terminal: tests/cli/test_monitoring.py",
     r"bm init$": "asks questions on a terminal: tests/cli/test_init.py",
     r"bm test --deep": "asks on a terminal before it spends: tests/cli/test_test.py",
-    r"bm config set ledger.url": "needs a database: tests/cli/test_usage.py",
+    r"bm config set ledger.url|bm ledger move": "needs a database: tests/cli/test_ledger.py",
     r"bm undo$": "asks on a terminal: tests/cli/test_changes.py",
     r"bm version --check": "asks the package index: tests/cli/test_version.py",
     r"bm service |bm init .*--service": "needs a service manager: tests/daemon/service",

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -120,7 +121,7 @@ def test_what_waits_at_the_end_is_brought_over_by_the_next_run(path: Path, postg
 
 
 KILLED = """
-    import itertools, sys
+    import itertools, sys, time
     from functools import partial
     from pathlib import Path
     from bm.ledger.shipper import Shipper
@@ -133,8 +134,9 @@ KILLED = """
     ledger.start()
     for number in itertools.count(number):
         ledger.put(partial(entry, id=f"req_{number}", at=2_000_000_000.0 + number))
+        ledger.flush(0)
         while ledger.waiting:
-            pass
+            time.sleep(0.001)
         print(number, flush=True)
 """
 """Writes without end, and says which requests are in its spool."""
@@ -148,6 +150,8 @@ def test_neither_killed_nodes_nor_killed_databases_lose_or_double_a_request(
         program = [sys.executable, "-c", textwrap.dedent(KILLED), str(path), database, str(count)]
         with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=os.environ) as node:
             assert node.stdout is not None
+            limit = threading.Timer(3 * LONG, node.kill)
+            limit.start()
             for line in node.stdout:
                 count = int(line) + 1
                 if count % 60 == 30 and is_first:
@@ -156,6 +160,7 @@ def test_neither_killed_nodes_nor_killed_databases_lose_or_double_a_request(
                     postgres.start()
                 if count % 60 == 0:
                     break
+            limit.cancel()
             node.kill()
             # It may have said more than was read, or have written without saying.
             count = max([count, *(int(line) + 1 for line in node.stdout)])

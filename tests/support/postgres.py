@@ -103,7 +103,7 @@ class Server:
         limit = time.monotonic() + _PATIENCE
         while True:
             try:
-                psycopg.connect(self.url(user="postgres")).close()
+                psycopg.connect(self.url(user="postgres"), connect_timeout=5).close()
             except psycopg.OperationalError:
                 said = (self.folder / "output.txt").read_text(encoding="utf-8", errors="replace")
                 assert self.process.poll() is None and time.monotonic() < limit, f"PostgreSQL does not start:\n{said}"
@@ -119,7 +119,7 @@ class Server:
         for each in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
-        self.process.wait()
+        self.process.wait(_PATIENCE)
         self.process = None
         limit = time.monotonic() + _PATIENCE
         while any(map(_runs, family)) and time.monotonic() < limit:
@@ -157,7 +157,7 @@ def _served(place: Path, folder: Path) -> Iterator[Server]:
         os.chown(secret, account["user"], account["group"])
     made = [str(folder / "initdb"), "-D", str(place / "data"), "-U", "postgres", "-A", "scram-sha-256"]
     more = [f"--pwfile={secret}", "--no-sync", "--locale=C", "--encoding=UTF8"]
-    subprocess.run([*made, *more], check=True, cwd=place, stdout=subprocess.DEVNULL, **account)
+    subprocess.run([*made, *more], check=True, cwd=place, stdout=subprocess.DEVNULL, timeout=2 * _PATIENCE, **account)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
