@@ -43,6 +43,8 @@ LOOK_EVERY: Final = 2.0
 
 PAUSE: Final = 5.0
 """Seconds after a failure for which what was read last is taken at once. A connection takes as long to fail."""
+STANDSTILL: Final = 120
+"""Seconds after which the server ends a transaction of a node that does nothing in it. A token may take a minute."""
 _NOTE: Final = "accounts in the database"
 
 _log = logging.getLogger("bm.accounts")
@@ -106,7 +108,7 @@ class DatabaseVault:
             AccountError: `make` raised it, or the database is away or refuses. Nothing is changed.
         """
         with self.connected() as connection, connection.transaction():
-            connection.execute("SELECT set_config('lock_timeout', %s, true)", (_milliseconds(patience),))
+            _limit(connection, patience)
             seal = self.seal()
             stored = tables.read(connection, seal, locked=True)
             new = make(stored.rows)
@@ -230,7 +232,7 @@ def _lock(connection: Connection, account_id: AccountId, patience: float, place:
 
     number = int.from_bytes(hashlib.sha256("\0".join(account_id).encode()).digest()[:8], signed=True)
     connection.execute("BEGIN")
-    connection.execute("SELECT set_config('lock_timeout', %s, true)", (_milliseconds(patience),))
+    _limit(connection, patience)
     try:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
     except errors.LockNotAvailable:
@@ -255,9 +257,11 @@ class _Keys:
         return tables.keys_of(self._vault.change(make, patience).rows, where)
 
 
-def _milliseconds(patience: float) -> str:
-    """A time limit of PostgreSQL, for which 0 is none."""
-    return f"{max(1, round(patience * 1000))}ms"
+def _limit(connection: Connection, patience: float) -> None:
+    """Limit how long a transaction waits for locks, and how long it holds them if this process stands still."""
+    # For PostgreSQL, 0 is no limit.
+    query = "SELECT set_config('lock_timeout', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)"
+    connection.execute(query, (f"{max(1, round(patience * 1000))}ms", f"{STANDSTILL}s"))
 
 
 def _with_local_key(stored: Credentials, offered: str) -> Credentials:

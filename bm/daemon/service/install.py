@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -204,6 +205,9 @@ def needed_variables(paths: Paths, environ: Mapping[str, str]) -> list[str]:
     keys = {reference.removeprefix(_ENV) for reference in references if reference.startswith(_ENV)}
     settings = {variable for key, variable in loaded.sources.items() if not key.endswith(".api_key")}
     found = keys | settings | set(_proxies(environ))
+    if loaded.config.ledger.url:
+        # libpq takes what the URL leaves out from its own variables, such as PGPASSWORD.
+        found |= {name for name in environ if re.fullmatch("PG[A-Z]+", name)}
     if any(account.kind == "adc" for account in stored.accounts):
         found |= {"GOOGLE_APPLICATION_CREDENTIALS"}.intersection(environ)
     return sorted(name for name in found if not stored.local_key or environ.get(name) != stored.local_key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 from pathlib import Path
@@ -172,6 +173,14 @@ def test_a_classic_key_is_needed_if_its_provider_is_enabled(paths: Paths) -> Non
 def test_bms_own_key_is_not_needed(paths: Paths) -> None:
     paths.config.write_text('[providers.groq]\nenabled = true\nmode = "pooled"\n')
     assert needed_variables(paths, {"GROQ_API_KEY": ensure_local_key(paths.accounts)}) == []
+
+
+def test_what_opens_the_database_and_its_seal_is_needed(paths: Paths, database: str) -> None:
+    seal = base64.b64encode(b"o" * 32).decode()
+    environ = {"PGPASSWORD": "password-of-the-tests", "TEAM_SEAL": seal, "BM_LEDGER_URL": database, "OTHER": "1"}
+    assert needed_variables(paths, environ) == ["BM_LEDGER_URL", "PGPASSWORD"]
+    paths.config.write_text('[shared]\nseal = "env:TEAM_SEAL"\n')
+    assert needed_variables(paths, environ) == ["BM_LEDGER_URL", "PGPASSWORD", "TEAM_SEAL"]
 
 
 def test_proxy_variables_are_needed(paths: Paths) -> None:
