@@ -28,6 +28,7 @@ PASS_THROUGH: Final[dict[str, Any]] = {"ignore_unknown_options": True, "allow_in
 
 def env(
     shell: Annotated[Shell | None, typer.Option("--shell", help="The shell to print for; default: yours.")] = None,
+    key: Annotated[str, typer.Option("--key", help="Another key than bm's own: one of bm keys add.")] = "",
     as_json: Json = False,
 ) -> None:
     """Print the variables that point a shell's tools at bm.
@@ -39,7 +40,7 @@ def env(
 
     paths = admin.here()
     chosen = shell or detect(os.environ, windows=sys.platform == "win32")
-    names = _names(paths)
+    names = _names(paths) | ({"key": key} if key else {})
     assigned = {**values(names["origin"], names["key"]), **beside_proxy(os.environ)}
     if as_json:
         render.json({"set": assigned, "unset": UNSET})

@@ -59,6 +59,12 @@ def test_tools_are_given_the_address_of_the_proxy_in_front(bm: Bm, monkeypatch: 
     assert bm("env", "--json").json["set"]["OPENAI_BASE_URL"] == "https://bm.example/v1"
 
 
+def test_a_colleague_is_given_another_key(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BM_SERVER_PORT", "8094")
+    given = bm("env", "--key", "bm-of-ada", "--json").json["set"]
+    assert {value for name, value in given.items() if "KEY" in name or "TOKEN" in name} == {"bm-of-ada"}
+
+
 def test_env_explains_itself_on_a_terminal(bm: Bm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BM_SERVER_PORT", "8094")
     monkeypatch.setattr("bm.cli.render.is_terminal", lambda: True)

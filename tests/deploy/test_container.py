@@ -110,10 +110,10 @@ def test_its_health_is_asked_of_bm(engine: str) -> None:
 
 
 def test_the_files_fit_together() -> None:
-    """Where nothing can be built: what the Containerfile copies exists, and compose.yaml names it and its volume."""
+    """Where nothing can be built: what the Containerfile copies exists; compose.one.yaml names it and its volume."""
     text = CONTAINERFILE.read_text()
     copied = [name for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE) for name in line.split()]
     assert copied and [name for name in copied if not (ROOT / name).exists()] == []
-    compose = (Path(ROOT) / "deploy" / "compose.yaml").read_text()
+    compose = (Path(ROOT) / "deploy" / "compose.one.yaml").read_text()
     assert "dockerfile: deploy/Containerfile" in compose
     assert re.search(r"^VOLUME (.*)$", text, re.MULTILINE).group(1) in compose  # type: ignore[union-attr]

@@ -1,4 +1,4 @@
-"""The two locks agree: what bm itself needs is a part of what the tests need, with the same pins and hashes."""
+"""The locks agree: what bm itself and a team need is a part of what the tests need, with the same pins and hashes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tests.rules.source import ROOT
 
 ALL = ROOT / "requirements.lock"
 OWN = ROOT / "deploy" / "requirements.lock"
+TEAM = ROOT / "deploy" / "team.lock"
 
 
 def pins(text: str) -> dict[str, str]:
@@ -24,9 +25,10 @@ def name_of(requirement: str) -> str:
 
 
 def test_what_bm_needs_is_pinned_as_for_the_tests() -> None:
-    everything, own = pins(ALL.read_text(encoding="utf-8")), pins(OWN.read_text(encoding="utf-8"))
-    assert len(own) > 20
-    assert {name: pin for name, pin in own.items() if everything.get(name) != pin} == {}
+    everything = pins(ALL.read_text(encoding="utf-8"))
+    own, team = pins(OWN.read_text(encoding="utf-8")), pins(TEAM.read_text(encoding="utf-8"))
+    assert len(own) > 20 and own.items() < team.items()
+    assert {name: pin for name, pin in team.items() if everything.get(name) != pin} == {}
 
 
 def test_the_locks_hold_what_is_declared() -> None:
