@@ -16,7 +16,7 @@ import pytest
 from bm.simulator import Rule, Simulator
 from tests.gateway.world import World, soon
 from tests.support.daemon import Daemon, daemon
-from tests.support.nginx import needs_nginx, nginx
+from tests.support.nginx import adapted, needs_nginx, nginx
 
 pytestmark = needs_nginx
 
@@ -51,7 +51,7 @@ def pair(home: Path, port: int, more: str = "") -> Iterator[Pair]:
         shutil.copy(nodes[0].paths.accounts, homes[1])
         nodes.append(stack.enter_context(daemon(homes[1], config)))
         address = [each.url.removeprefix("http://") for each in nodes]
-        yield Pair(simulator, nodes, stack.enter_context(nginx(homes[2], address, port)))
+        yield Pair(simulator, nodes, stack.enter_context(nginx(homes[2], adapted(address, port), port)))
 
 
 @pytest.fixture

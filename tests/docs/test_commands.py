@@ -29,7 +29,12 @@ from tests.rules.source import ROOT
 
 __all__ = ["home"]
 
-PAGES = {path.name: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.stem != "cli"}
+PAGES = {
+    path.name: path
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if path.stem not in ("cli", "team")
+}
+"""The pages, but for a list that is generated, and for the one that tests/docs/test_team.py follows."""
 NOT_RUN = {
     r"scripts/": "the demo, the tests and what CI runs",
     r"(python -m )?(pipx?|uv|podman|docker) ": "installs or builds: scripts/build, tests/deploy",

@@ -49,9 +49,9 @@ def adapted(nodes: Sequence[str], port: int) -> str:
 
 
 @contextmanager
-def nginx(folder: Path, nodes: Sequence[str], port: int) -> Iterator[str]:
-    """Run it in front of the nodes; yields its address."""
-    (folder / "default.conf").write_text(adapted(nodes, port), encoding="utf-8")
+def nginx(folder: Path, configuration: str, port: int) -> Iterator[str]:
+    """Run it in front of nodes, listening on a port of 127.0.0.1; yields its address."""
+    (folder / "default.conf").write_text(configuration, encoding="utf-8")
     # Root's nginx would give its workers to another user, who cannot write below the folder.
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user), encoding="utf-8")
