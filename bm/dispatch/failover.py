@@ -11,7 +11,7 @@ the times that it is given. Several attempts may be under way, once the course h
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -152,11 +152,11 @@ class Course:
         self.transcript: list[tuple[Attempt, Outcome]] = []
         self.under_way: list[Attempt] = []
         self.cancellations = 0
-        self.calls: Counter[Target] = Counter()
+        self.calls: defaultdict[Target, int] = defaultdict(int)
         self.repeat: Attempt | None = None
         self.retried: set[Target] = set()
-        self.healed: Counter[Target] = Counter()
-        self.gone: Counter[tuple[str, str]] = Counter()
+        self.healed: defaultdict[Target, int] = defaultdict(int)
+        self.gone: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.refusals: dict[Target, Failure] = {}
         self.replaceable = plan.replaceable
         self.disabled = plan.disabled
@@ -231,6 +231,8 @@ class Course:
 
     def _can_serve(self, choice: Candidate) -> bool:
         """Whether a target may serve the request, considering how the others have failed."""
+        if not self.transcript:
+            return True
         target = choice.target
         if target.provider in {target.provider for target in request_at_fault(self.transcript)}:
             return False

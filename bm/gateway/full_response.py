@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
-from bm.chat.events import Event
+from bm.chat.events import Event, PartStart
 from bm.chat.parts import Json
 from bm.dispatch.target import Target
 from bm.errors import Failure
@@ -48,16 +48,18 @@ def counted(protocol: ProtocolName, answer: Json, body: bytes, provider: str) ->
     return FullResponse(Watch(), count_response(protocol, tokens), JSON_TYPE)
 
 
-def own(events: Iterable[Event], answer: Json, body: bytes) -> FullResponse:
+def own(events: Sequence[Event], answer: Json, body: bytes) -> FullResponse:
     """The upstream's own body, also where it holds no answer yet, such as a response that is still queued.
 
     A call whose arguments are no JSON is a failure, after which the model is asked again.
     """
-    watch, check = Watch(), AnswerRepair(passing=True)
+    watch = Watch()
     watch.said = []
+    if any(isinstance(event, PartStart) and event.kind == "tool_call" for event in events):
+        check = AnswerRepair(passing=True)
+        events = [seen for event in events for seen in check.through(event)]
     for event in events:
-        for seen in check.through(event):
-            watch.see(seen)
+        watch.see(event)
     if watch.failure is not None and watch.failure.kind == "server" and not answer.get("error"):
         watch.failure = None
     return FullResponse(watch, body, JSON_TYPE)

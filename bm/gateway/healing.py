@@ -28,6 +28,8 @@ class Healing:
 
     def of(self, target: Target) -> tuple[Remedy, ...]:
         """What requests to a target are changed by: what is learnt of its model, and what this exchange tries."""
+        if not (self._current or self._learned):
+            return ()
         subject = subject_of(target)
         current = self._current.get(subject)
         return self._learned.of(subject) if current is None else current

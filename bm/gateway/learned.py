@@ -172,6 +172,9 @@ class LearnedRemedies:
         self._known: OrderedDict[Subject, dict[tuple[object, ...], LearnedRemedy]] = OrderedDict()
         self._facts: dict[str, dict[str, dict[str, Any]]] | None = None
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def of(self, subject: Subject) -> tuple[Remedy, ...]:
         """The remedies for a model over a protocol, the first one learnt first."""
         known = self._known.get(subject)

@@ -206,11 +206,17 @@ class LimitedHttp(HttpToolsProtocol):
         self._codes_twice = False
 
     def on_url(self, url: bytes) -> None:
-        self._count(len(url))
+        self._moved = True
+        self._size += len(url)
+        if self._size > MAX_HEAD:
+            raise HeadTooLarge
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value) + 4)
+        self._moved = True
+        self._size += len(name) + len(value) + 4
+        if self._size > MAX_HEAD:
+            raise HeadTooLarge
         if not self._in_head:
             # What comes after the head is a trailer (RFC 9110, section 6.5.1).
             return
@@ -222,12 +228,6 @@ class LimitedHttp(HttpToolsProtocol):
             self._codes_twice = self._codes_twice or value.lower() != b"chunked"
         elif name == b"expect":
             self.expect_100_continue = self.expect_100_continue or value.lower() == b"100-continue"
-
-    def _count(self, size: int) -> None:
-        self._moved = True
-        self._size += size
-        if self._size > MAX_HEAD:
-            raise HeadTooLarge
 
     def on_headers_complete(self) -> None:
         self._in_head = False
