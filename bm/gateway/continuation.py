@@ -353,12 +353,12 @@ def tokens_of(text: str) -> int:
 
 
 def last_words(text: str) -> str:
-    """The end of a text that a model is asked to repeat; empty where the text has no end that it has only once."""
+    """The end of a text that a model is asked to repeat; empty where more than one place fits what it then repeats."""
     text = text.rstrip()
     known, length = _letters(text), LAST_WORDS
     while length <= MOST_LAST_WORDS:
         words = _from_word(text, length)
-        if known.find(letters := _letters(words)) == len(known) - len(letters):
+        if known.find(letters := _letters(words)) == len(known) - len(letters) and not _ends_as_it_begins(letters):
             return words
         length *= 2
     return ""
@@ -369,6 +369,11 @@ def _from_word(text: str, length: int) -> str:
     start = max(0, len(text) - length)
     before = text[max(0, start - LAST_WORDS // 2) : start]
     return text[start - len(before.split()[-1]) if start and before and not before[-1].isspace() else start :].lstrip()
+
+
+def _ends_as_it_begins(letters: str) -> bool:
+    """Whether a response that repeats a text could as well repeat only its end."""
+    return any(letters.startswith(letters[at:]) for at in range(1, len(letters) - FEWEST_REPEATED + 1))
 
 
 def _letters(text: str) -> str:

@@ -172,13 +172,14 @@ def test_a_model_that_is_asked_to_go_on_repeats_the_last_words(had: str, pieces:
     [
         ("One, two", "One, two"),
         ("One, two\n", "One, two"),
-        ("x" * 200 + " " + "y" * 100, "y" * 100),
+        ("x" * 200 + " " + "y" * 100, "x" * 115 + " " + "y" * 100),
         (
             "a b c " * 10 + "the end of it is only here, and it is long enough",
             "the end of it is only here, and it is long enough",
         ),
         (BEGUN + "." * 20, "the boat is painted, and then" + "." * 20),
         (ALIKE, ""),
+        ("0" * 9, ""),
     ],
 )
 def test_the_last_words_are_those_that_the_text_has_once(text: str, words: str) -> None:
