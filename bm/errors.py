@@ -113,6 +113,12 @@ class ConfigError(BmError):
         text = ": ".join(part for part in (place, key, message) if part)
         super().__init__(f"{text} ({hint})" if hint else text)
 
+    def placed(self, path: str) -> ConfigError:
+        """The same error, in this file."""
+        error = ConfigError(self.message, path=path, line=self.line, key=self.key, hint=self.hint)
+        error.passes = self.passes
+        return error
+
 
 class AccountError(BmError):
     """An account or a client's key cannot be added, read or used."""

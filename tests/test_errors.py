@@ -50,3 +50,11 @@ def test_the_facts_of_a_configuration_error_can_be_read() -> None:
     error = ConfigError("unknown key", path="c.toml", line=3, key="server.prt", hint="did you mean port?")
     assert (error.path, error.line, error.key) == ("c.toml", 3, "server.prt")
     assert (error.message, error.hint) == ("unknown key", "did you mean port?")
+
+
+def test_an_error_of_the_configuration_is_the_same_in_a_file() -> None:
+    error = ConfigError("is away", key="shared.url", hint="start it")
+    error.passes = True
+    placed = error.placed("config.toml")
+    assert str(placed) == "config.toml: shared.url: is away (start it)"
+    assert placed.passes

@@ -24,6 +24,7 @@ from bm.config.keys import dotted
 from bm.config.load import Loaded, load, problems_in
 from bm.config.paths import Paths
 from bm.config.schema import Config
+from bm.config.shared import INSTALL
 from bm.daemon.client import find
 from bm.daemon.runtime import Daemon
 from bm.daemon.service.install import inspect
@@ -108,7 +109,7 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     if unpriced := budgets.without_price(case.config, keys.keys, case.providers):
         detail = f"no price is known for {', '.join(unpriced)}: they count as $0 in budgets of money"
         findings.append(Finding("budgets", "warning", detail, "a budget of tokens counts them: bm config edit"))
-    for check in (_accounts, _providers, _retirements, _dead_ends, _loops, _bundles, _own_key, _proxies):
+    for check in (_accounts, _providers, _retirements, _dead_ends, _loops, _bundles, _own_key, _proxies, _store):
         findings += check(case)
     return findings
 
@@ -321,3 +322,18 @@ def _proxies(case: Case) -> Iterator[Finding]:
     if is_proxied(case.environ):
         detail = "HTTP_PROXY is set and NO_PROXY lacks 127.0.0.1: tools may send their requests to bm through the proxy"
         yield Finding("environment", "warning", detail, "export NO_PROXY=127.0.0.1,localhost")
+
+
+def _store(case: Case) -> Iterator[Finding]:
+    """Whether the store that nodes share can be used."""
+    if not case.config.shared.url:
+        return
+    try:
+        from bm.shared.store import look
+    except ModuleNotFoundError as error:
+        yield Finding("shared store", "failed", f"the package {error.name} is not installed", INSTALL)
+        return
+    try:
+        yield Finding("shared store", "ok", look(case.config.shared))
+    except ConfigError as error:
+        yield Finding("shared store", "failed", f"{error.key}: {error.message}", error.hint)

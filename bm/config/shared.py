@@ -9,6 +9,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from bm.config.schema import Shared
 
+INSTALL: Final = "pipx install --force 'better-manager[shared]'"
+"""The remedy where redis-py is missing."""
+
 Form = Literal["single", "cluster", "sentinel"]
 
 _SCHEMES: Final = {"valkey": False, "redis": False, "valkeys": True, "rediss": True}

@@ -10,6 +10,7 @@ from bm.chat.parts import Json
 from bm.config.address import url_of
 from bm.config.paths import Paths
 from bm.config.schema import Config
+from bm.config.shared import INSTALL
 from bm.errors import ConfigError
 from bm.gateway.services import Services
 from bm.server.edits import Edits
@@ -87,8 +88,7 @@ async def joined(services: Services, reloader: Reloader, paths: Paths, run: Run,
         from bm.shared.team import join
     except ModuleNotFoundError as error:
         message = f"needs the package {error.name}, which is not installed"
-        remedy = "pipx install --force 'better-manager[shared]'"
-        raise ConfigError(message, path=str(paths.config), key="shared.url", hint=remedy) from None
+        raise ConfigError(message, path=str(paths.config), key="shared.url", hint=INSTALL) from None
     server = services.config.server
     # `[server] url` may be that of a balancer, which all nodes have in common.
     host = socket.gethostname() if server.host in _ANYWHERE else server.host

@@ -81,7 +81,7 @@ class Store:
         self._client = connect(self._address, limit=limit)
         self._follower = connect(self._address, limit=limit + FOLLOW)
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._reason = ""
+        self._reason = self.remedy = ""
         self._since = 0.0
         self._left, self._here = asyncio.Event(), asyncio.Event()
         self._here.set()
@@ -245,7 +245,7 @@ class Store:
         """The store is away."""
         if self.is_away:
             return
-        self._reason = reason
+        self._reason, self.remedy = reason, remedy
         self._since = time.time()
         self._left.set()
         self._here.clear()
@@ -379,3 +379,21 @@ def _unusable(message: str, remedy: str, *, passes: bool = False) -> ConfigError
     error = ConfigError(message, key="shared.url", hint=remedy)
     error.passes = passes
     return error
+
+
+def look(settings: Shared) -> str:
+    """What the store is. Blocks.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+
+    async def looked() -> str:
+        store = Store(settings)
+        try:
+            await store.open()
+            return store.version
+        finally:
+            await store.close()
+
+    return asyncio.run(looked())

@@ -19,7 +19,7 @@ from bm.gateway.services import Services
 from bm.shared.limits import SharedLimits
 from bm.shared.nodes import Load, Node, Nodes
 from bm.shared.replication import Replication
-from bm.shared.store import Store
+from bm.shared.store import Store, StoreAway
 from bm.shared.switches import Edit
 
 _log = logging.getLogger("bm")
@@ -92,7 +92,7 @@ async def join(services: Services, paths: Paths, edit: Edit, *, version: str, si
     try:
         await store.open()
     except ConfigError as error:
-        raise ConfigError(error.message, path=str(paths.config), key=error.key, hint=error.hint) from None
+        raise error.placed(str(paths.config)) from None
     home = f"{socket.gethostname()}\0{paths.ledger.parent}"
     own = Node(
         name=node_name(settings),
@@ -104,7 +104,10 @@ async def join(services: Services, paths: Paths, edit: Edit, *, version: str, si
     )
     calls = services.calls
     nodes = Nodes(store, own, lambda: Load(active=calls.active, total=calls.total, failed=calls.failed))
-    await nodes.tell()
+    try:
+        await nodes.tell()
+    except StoreAway as error:
+        raise ConfigError(str(error), path=str(paths.config), key="shared.url", hint=store.remedy) from None
     _log.info("this is node %s of team %s, which shares its state through %s", own.name, store.name, store.version)
     team = Team(store, nodes, Replication(store, nodes, services.pool, edit))
     closed = settings.fail == "closed"

@@ -15,6 +15,7 @@ from bm.daemon.start import start
 from tests.cli.conftest import Bm
 from tests.clients.conftest import home
 from tests.daemon.support import foreign_process
+from tests.support.valkey import Valkey
 
 __all__ = ["home"]
 
@@ -197,3 +198,14 @@ def test_a_route_to_a_provider_that_is_off_is_a_warning(paths: Paths) -> None:
 def test_an_alias_to_a_misspelt_provider_is_a_failure(paths: Paths) -> None:
     paths.config.write_text('[aliases]\nfast = "gorq:llama"\n')
     assert "failed" in [each.result for each in found(paths, "configuration")]
+
+
+def test_a_store_that_nodes_share(paths: Paths, valkey: Valkey) -> None:
+    paths.config.write_text(f'[shared]\nurl = "{valkey.url}"\n', encoding="utf-8")
+    (finding,) = found(paths, "shared store")
+    assert finding.result == "ok"
+    paths.config.write_text(f'[shared]\nurl = "{valkey.url.replace("//", "//other:secret-word@")}"\n', encoding="utf-8")
+    (finding,) = found(paths, "shared store")
+    assert finding.result == "failed"
+    assert "shared.url: the store refuses the user or the password" in finding.detail
+    assert "secret-word" not in finding.detail

@@ -53,7 +53,7 @@ AT_START: dict[str, set[str]] = {
 INSIDE: dict[str, set[str]] = {
     "daemon": ENGINE | {"gateway", "server"},
     "server": {"clients", "daemon", "shared"},
-    "cli": ENGINE | {"gateway", "server", "simulator"},
+    "cli": ENGINE | {"gateway", "server", "shared", "simulator"},
 }
 
 PURE = {"names", "errors", "sse", "surrogates", "duration", "chat", "protocols", "remedies", "dispatch"}

@@ -81,7 +81,9 @@ async def test_a_wrong_command_is_no_reason_to_count_the_store_as_away(valkey: V
 async def test_a_wrong_password_is_refused_at_the_start(tmp_path: Path) -> None:
     with valkey_server(tmp_path, "--requirepass", "right") as server:
         for url in (server.url.replace("right", "wrong"), server.url.replace(":right@", "")):
-            assert "refuses the user or the password" in (await refusal(url)).message
+            error = await refusal(url)
+            assert "refuses the user or the password" in error.message
+            assert not error.passes
         async with opened(server.url) as store:
             assert store.version.startswith(("Valkey", "Redis"))
 
@@ -93,6 +95,7 @@ async def test_an_address_where_nothing_answers_is_refused(
     monkeypatch.setattr(module, "START", 0.0)
     error = await refusal(f"{scheme}://127.0.0.1:{free_port}")
     assert "does not answer" in error.message
+    assert error.passes
     assert str(free_port) in error.message
 
 

@@ -71,10 +71,23 @@ def test_a_daemon_whose_store_refuses_it_does_not_start(bm_home: Path, tmp_path:
     with valkey_server(tmp_path, "--requirepass", "right-password") as server:
         (bm_home / "config.toml").write_text(config(server.url.replace("right", "wrong"), "a"), encoding="utf-8")
         environ = {**os.environ, "BM_HOME": str(bm_home), "BM_SERVER_PORT": "0"}
-        run = subprocess.run([sys.executable, "-m", "bm", *command], env=environ, capture_output=True, text=True)
+        run = subprocess.run(
+            [sys.executable, "-m", "bm", *command], env=environ, capture_output=True, text=True, timeout=30
+        )
     assert run.returncode != 0
     assert f"{bm_home / 'config.toml'}: shared.url: the store refuses the user or the password" in run.stderr
     assert "wrong-password" not in run.stderr
+
+
+def test_a_user_that_may_not_run_scripts_is_refused_at_the_start(bm_home: Path, fresh: Valkey) -> None:
+    fresh.command("ACL", "SETUSER", "weak", "on", ">pass", "~*", "+info", "+set", "+get")
+    url = fresh.url.replace("valkey://", "valkey://weak:pass@")
+    (bm_home / "config.toml").write_text(config(url, "a"), encoding="utf-8")
+    environ = {**os.environ, "BM_HOME": str(bm_home), "BM_SERVER_PORT": "0"}
+    command = [sys.executable, "-m", "bm", "start", "--foreground"]
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30)
+    assert run.returncode != 0
+    assert "shared.url: the store forbids bm a command" in run.stderr
 
 
 def test_without_a_store_nothing_of_it_is_loaded(bm_home: Path) -> None:
