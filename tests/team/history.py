@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True, tag=True):
     """A client has sent a request to a node."""
 
     at: float
@@ -17,7 +17,7 @@ class Asked(msgspec.Struct, frozen=True):
     key: str
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class Answered(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """A client has the end of its response: from which `account`, and whether what it says is what was asked for.
 
     `id` is bm's name of the request, `retry_after` what a refusal says.
@@ -34,7 +34,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
-class Lost(msgspec.Struct, frozen=True):
+class Lost(msgspec.Struct, frozen=True, tag=True):
     """A client has no whole response: its connection to a node broke, or, without a node, it has left."""
 
     at: float
@@ -43,7 +43,7 @@ class Lost(msgspec.Struct, frozen=True):
     why: str
 
 
-class Called(msgspec.Struct, frozen=True):
+class Called(msgspec.Struct, frozen=True, tag=True):
     """The vendor was asked with an account. `ends` is when the account may be asked again, if it has refused that."""
 
     at: float
@@ -52,7 +52,7 @@ class Called(msgspec.Struct, frozen=True):
     ends: float | None = None
 
 
-class Changed(msgspec.Struct, frozen=True):
+class Changed(msgspec.Struct, frozen=True, tag=True):
     """A part of the team has gone or come back: a node, the store, the link of a node to the store, the database."""
 
     at: float
@@ -60,7 +60,7 @@ class Changed(msgspec.Struct, frozen=True):
     state: Literal["up", "away"]
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, tag=True):
     """A row of the ledger at the end."""
 
     id: str
@@ -68,7 +68,7 @@ class Recorded(msgspec.Struct, frozen=True):
     money: float
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, tag=True):
     """What a node knows at the end of an account: whether it may be asked, and when it may be again."""
 
     node: str
@@ -77,7 +77,7 @@ class Known(msgspec.Struct, frozen=True):
     ends: float | None
 
 
-class Spent(msgspec.Struct, frozen=True):
+class Spent(msgspec.Struct, frozen=True, tag=True):
     """What a node says of a key's budget at the end."""
 
     node: str

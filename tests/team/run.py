@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ import msgspec
 from bm.loop import runner
 from tests.support.postgres import Server as Database
 from tests.support.postgres import server
-from tests.team.checker import check
+from tests.team.checker import CHECKS, check
 from tests.team.clients import BUDGETED_OF, Clients
 from tests.team.cluster import ANSWER, MOST, NODES, PROMPT, Cluster
 from tests.team.history import Answered, Asked, Called, Changed, Event, History, Known, Lost, Recorded, Spent, Terms
@@ -30,6 +29,7 @@ PRICES = 0.5e-6, 3e-6
 """US dollars for a token of the prompt and of the answer of `cluster.MODEL`, at list price."""
 REPLICATION = 0.75
 """Seconds until every node knows what another one does, on a machine that runs all of them and the clients."""
+MOST_SHOWN = 10
 HEALED = 20.0
 """Seconds after the last fault until the nodes must agree."""
 
@@ -190,11 +190,12 @@ def main() -> int:
     if options.write:
         options.write.write_bytes(msgspec.json.encode(history))
     print(figures(history))
-    found = check(history)
-    for fault in found[:30]:
-        print(fault, file=sys.stderr)
-    print(f"faults: {len(found)}")
-    return int(bool(found))
+    for find in CHECKS:
+        found = list(find(history))
+        print(f"{find.__name__.replace('_', ' ')}: {f'{len(found)} faults' if found else 'yes'}")
+        for fault in found[:MOST_SHOWN]:
+            print(f"  {fault}")
+    return int(bool(check(history)))
 
 
 if __name__ == "__main__":
