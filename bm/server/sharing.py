@@ -16,6 +16,7 @@ from bm.gateway.services import Services
 from bm.server.edits import Edits
 from bm.server.reload import Reloader
 from bm.tasks import Work
+from bm.vault.vault import FileVault
 
 if TYPE_CHECKING:
     from bm.shared.team import Team
@@ -49,7 +50,8 @@ class Sharing:
     async def start(self, paths: Paths) -> None:
         """Learn what the other nodes know, and share until `close`."""
         if self._team is not None:
-            await self._team.replication.start(paths.accounts.stat().st_mtime)
+            edited = paths.accounts.stat().st_mtime if paths.accounts.exists() else 0.0
+            await self._team.replication.start(edited)
         self._work.start()
 
     async def close(self, *, handed_over: bool = False) -> None:
@@ -93,5 +95,5 @@ async def joined(services: Services, reloader: Reloader, paths: Paths, run: Run,
     # `[server] url` may be that of a balancer, which all nodes have in common.
     host = socket.gethostname() if server.host in _ANYWHERE else server.host
     url = url_of(host, sock.getsockname()[1], tls=bool(server.tls_cert))
-    edit = Edits(paths, reloader).accounts
+    edit = Edits(paths, reloader).accounts if isinstance(services.settings.vault, FileVault) else None
     return await join(services, paths, edit, version=run.version, since=run.started_at, url=url)

@@ -15,6 +15,7 @@ import msgspec
 
 from bm.accounts.cooldowns import MAX_DELAY
 from bm.accounts.runtime import WINDOW
+from bm.errors import UNREADABLE
 
 FactKind = Literal["delay", "backoff", "overload", "excluded", "disabled", "fault", "on", "off"]
 """The kinds of cooldown entries, a fault that counts against an account's health, and an account switched on or off."""
@@ -139,10 +140,13 @@ def encoded(facts: Iterable[Fact]) -> bytes:
 
 
 def decoded(content: bytes) -> tuple[Fact, ...]:
-    """The facts of what was stored; none if a newer bm has written it in another form."""
+    """The facts of what was stored; none if a newer bm has written it in another form, or it is damaged."""
     if content[:1] != bytes((_FORM,)):
         return ()
-    return _decode(content[1:])
+    try:
+        return _decode(content[1:])
+    except UNREADABLE:
+        return ()
 
 
 _decode = msgspec.msgpack.Decoder(tuple[Fact, ...]).decode

@@ -11,6 +11,7 @@ Times of facts are rounded, and entries get the times of their facts, so that al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, cast
 
@@ -93,24 +94,22 @@ class Replica:
         """What has changed in the pool since the last call, as facts for the other nodes."""
         touched, self._touched = self._touched, set()
         found: list[Fact] = []
-        self._writing = True
-        for place in touched:
-            if (part := self._parts.get(place)) is not None:
-                found += self._added(part, now)
-                found += self._gone(part, now)
-                self._apply(part, now)
-        self._writing = False
+        with self._quiet():
+            for place in touched:
+                if (part := self._parts.get(place)) is not None:
+                    found += self._added(part, now)
+                    found += self._gone(part, now)
+                    self._apply(part, now)
         return found
 
     def receive(self, facts: Iterable[Fact], now: float) -> None:
         """Learn facts of other nodes. `changes` must have been called just before, or `attach` not yet: then entries of
         an earlier run are known by their facts."""
         news = [fact for fact in facts if fact.ends > now + self.anchor and self.facts.add(fact)]
-        self._writing = True
-        for place in {fact.place for fact in news}:
-            if (part := self._parts.get(place)) is not None:
-                self._apply(part, now)
-        self._writing = False
+        with self._quiet():
+            for place in {fact.place for fact in news}:
+                if (part := self._parts.get(place)) is not None:
+                    self._apply(part, now)
 
     def state(self, fact: Fact) -> Fact:
         """Add a fact that no log has. It gets a number."""
@@ -128,13 +127,21 @@ class Replica:
         """A clock was set, or the machine has slept: entries get the times of their facts again. `changes` must have
         been called just before."""
         self.anchor = anchor
+        with self._quiet():
+            for part in self._parts.values():
+                gone = {id for (id, _), fact in part.known.items() if self.facts.get(fact) is not None}
+                part.known = {key: fact for key, fact in part.known.items() if key[0] not in gone}
+                part.log.remove(frozenset(gone))
+                self._apply(part, now)
+
+    @contextmanager
+    def _quiet(self) -> Iterator[None]:
+        """What is changed here is no change of the pool's."""
         self._writing = True
-        for part in self._parts.values():
-            gone = {id for (id, _), fact in part.known.items() if self.facts.get(fact) is not None}
-            part.known = {key: fact for key, fact in part.known.items() if key[0] not in gone}
-            part.log.remove(frozenset(gone))
-            self._apply(part, now)
-        self._writing = False
+        try:
+            yield
+        finally:
+            self._writing = False
 
     def _touch(self, place: Place, log: _Log) -> None:
         part = self._parts.get(place)
@@ -239,7 +246,8 @@ def _fact(pattern: Fact, key: _Key, entry: _Entry, run: str, anchor: float) -> F
         model=entry.model,
         seconds=entry.seconds,
         jitter=entry.jitter,
-        reason=entry.reason,
+        # A service may say what is no text in UTF-8.
+        reason=entry.reason.encode(errors="replace").decode(),
     )
 
 

@@ -51,15 +51,15 @@ return 1
 
 class Replication:
     """The facts of one node. `loops` run while the daemon serves; `position` is the last entry of the stream that was
-    read."""
+    read. Without `edit` the nodes read the same accounts, and so switch them together."""
 
-    def __init__(self, store: Store, nodes: Nodes, pool: Pool, edit: Edit) -> None:
+    def __init__(self, store: Store, nodes: Nodes, pool: Pool, edit: Edit | None) -> None:
         self._store, self._nodes = store, nodes
         self._changed, self._switched = asyncio.Event(), asyncio.Event()
         self._outbox: list[Fact] = []
         anchor = nodes.clock() - time.monotonic()
         self.replica = Replica(pool, nodes.own.run, anchor, self._changed.set)
-        self._switches = Switches(self.replica, pool, edit)
+        self._switches = Switches(self.replica, pool, edit) if edit is not None else None
         self._stream = store.key("accounts")
         self._snapshot, self._upto = store.key("accounts", "snapshot"), store.key("accounts", "upto")
         self.position, self._stored_upto = "0-0", "0-0"
@@ -78,7 +78,8 @@ class Replication:
         with contextlib.suppress(StoreAway):
             self._receive(await self._read_all())
         self.replica.attach()
-        self._outbox += self._switches.begin(edited, self._nodes.clock())
+        if self._switches is not None:
+            self._outbox += self._switches.begin(edited, self._nodes.clock())
         self._take()
         self._changed.set()
 
@@ -134,7 +135,8 @@ class Replication:
         while True:
             await self._switched.wait()
             self._switched.clear()
-            await self._switches.apply()
+            if self._switches is not None:
+                await self._switches.apply()
 
     async def keep_tidy(self) -> None:
         """Follow the clocks, forget what has ended, and store snapshots, until cancelled."""
@@ -169,7 +171,8 @@ class Replication:
 
     def _reloaded(self) -> None:
         self.replica.attach()
-        self._outbox += self._switches.changes(self._nodes.clock())
+        if self._switches is not None:
+            self._outbox += self._switches.changes(self._nodes.clock())
         self._switched.set()
 
     def _take(self) -> None:

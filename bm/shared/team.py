@@ -80,9 +80,9 @@ class Team:
         }
 
 
-async def join(services: Services, paths: Paths, edit: Edit, *, version: str, since: float, url: str) -> Team:
+async def join(services: Services, paths: Paths, edit: Edit | None, *, version: str, since: float, url: str) -> Team:
     """Join the team of `[shared]`. `since` is the Unix time at which the daemon started, `url` where it serves; `edit`
-    changes the stored accounts.
+    changes the stored accounts, unless all nodes have the same.
 
     Raises:
         ConfigError: the store cannot be used.

@@ -80,3 +80,4 @@ def test_facts_survive_their_encoding_and_a_newer_form_is_left_alone() -> None:
     assert decoded(encoded(facts)) == facts
     assert decoded(b"\x02" + encoded(facts)[1:]) == ()
     assert decoded(b"") == ()
+    assert decoded(encoded(facts)[:-1]) == ()

@@ -281,6 +281,14 @@ def test_nothing_is_said_twice() -> None:
     assert (len(one.sent), len(other.sent)) == (1, 0)
 
 
+def test_a_reason_that_is_no_text_in_utf_8_is_replicated() -> None:
+    one, other = Node(), Node()
+    apply(one.pool, "cooldown", 1.0, seconds=60.0, reason="half \ud83d of it", wall=NOON)
+    deliver(1.0, one, other)
+    assert one.state(2.0) == other.state(2.0)
+    assert not other.usable(2.0)
+
+
 def test_facts_that_are_over_are_not_applied() -> None:
     fact = Fact(run="x", number=1, kind="delay", provider="gemini", account="c", proof="?", at=NOON, seconds=1.0)
     node = Node()
