@@ -53,8 +53,10 @@ def restart(now: Annotated[bool, typer.Option("--now", help="Do not wait for run
     the daemon is stopped and started. If it could not start with the new settings, it keeps running.
     """
     from bm.daemon.restart import restart as begin_anew
+    from bm.server.tls import certificate_of
 
     paths = admin.here()
+    certificate_of(admin.loaded(paths).config.server)
     admin.vault(paths).accounts.load()
     done = begin_anew(paths, os.environ, drain_of(paths), now=now, waiting=waits(silent=now))
     if done.stopped:
@@ -241,7 +243,7 @@ def _config_notes(paths: Paths, daemon: Daemon, answer: dict[str, Any]) -> list[
         return []
     server, vault = config.server, open_vault(paths, config, os.environ).place
     tls = bool(server.tls_cert)
-    moved = server.host != daemon.host or server.port not in (0, daemon.port) or tls != bool(daemon.tls_cert)
+    moved = server.host != daemon.host or server.port not in (0, daemon.port) or tls != daemon.tls
     return [
         *([f"the configured address is now {url_of(server.host, server.port, tls=tls)}: bm restart"] if moved else []),
         *(

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bm import __version__
@@ -235,7 +234,7 @@ def _this_process(sock: socket.socket, server: Server, started_at: float, *, for
         token=secrets.token_urlsafe(24),
         started_at=started_at,
         foreground=foreground,
-        tls_cert=str(Path(server.tls_cert).expanduser().absolute()) if server.tls_cert else "",
+        tls=bool(server.tls_cert),
     )
 
 

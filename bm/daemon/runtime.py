@@ -29,8 +29,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
 
     `created` is the start of the process according to the system, `started_at` according to bm; both are Unix times.
     `token` is a secret known only to this run and to readers of daemon.json. `foreground` means that the process
-    belongs to a terminal or a supervisor. `tls_cert` is the file of the certificate it shows; empty if it speaks plain
-    HTTP.
+    belongs to a terminal or a supervisor. `tls` says that it speaks HTTPS.
     """
 
     pid: int
@@ -41,7 +40,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     started_at: float
     foreground: bool = False
-    tls_cert: str = ""
+    tls: bool = False
 
     @property
     def address(self) -> str:
@@ -51,7 +50,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def url(self) -> str:
         """The base URL for clients, without a trailing slash."""
-        return url_of(self.host, self.port, tls=bool(self.tls_cert))
+        return url_of(self.host, self.port, tls=self.tls)
 
     def proof(self, challenge: str) -> str:
         """The answer that only this run can give to a challenge."""

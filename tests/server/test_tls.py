@@ -79,7 +79,7 @@ def test_everything_speaks_https(bm_home: Path, tmp_path: Path) -> None:
     with Simulator() as simulator, daemon(bm_home, f'{config}"{simulator.url}"\n', {"one": "key-one-one"}) as running:
         assert running.url.startswith("https://localhost:")
         found = find(running.paths)
-        assert found is not None and found.answers, "the command line trusts the configured file"
+        assert found is not None and found.answers, "the command line knows it by its token"
         context = ssl.create_default_context(cafile=str(authority.bundle))
         with httpx.Client(base_url=running.url, headers=running.headers, verify=context, trust_env=False) as http:
             for stream in (True, False):
@@ -92,4 +92,7 @@ def test_everything_speaks_https(bm_home: Path, tmp_path: Path) -> None:
         cert.write_bytes(renewed.read_bytes())
         key.write_bytes(its_key.read_bytes())
         assert soon(lambda: shown(f"{running.url}/healthz", authority) != before)
-        assert find(running.paths).answers, "and it follows"  # type: ignore[union-attr]
+        cert.unlink()
+        ran = subprocess.run([sys.executable, "-m", "bm", "restart"], env=environ, capture_output=True, text=True)
+        assert ran.returncode == 2 and "server.tls_cert" in ran.stderr
+        assert find(running.paths).answers, "it serves on"  # type: ignore[union-attr]
