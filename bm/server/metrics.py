@@ -29,7 +29,7 @@ _KEY_TOKENS = ("bm_key", "gen_ai_token_type")
 _BUDGET = ("bm_scope", "bm_name", "bm_unit", "bm_period")
 _ATTEMPT = ("gen_ai_provider_name", "bm_outcome")
 _PROVIDER = ("gen_ai_provider_name",)
-_GAUGES: Final = {
+GAUGES: Final = {
     "bm_ledger_away": "Whether the ledger's database takes no requests (1) or takes them (0).",
     "bm_ledger_waiting": "Requests that wait to be written to the ledger.",
     "bm_ledger_dropped": "Requests since the start that are missing from the ledger.",
@@ -85,7 +85,7 @@ class Metrics:
         self._by_key: Counter[Labels] = Counter()
         self._tokens_by_key: Counter[Labels] = Counter()
         self.more: list[Callable[[], Mapping[str, float]]] = []
-        """What other parts of the daemon say of themselves, by the names of `_GAUGES`."""
+        """What other parts of the daemon say of themselves, by the names of `GAUGES`."""
 
     def observe(self, record: Record) -> None:
         provider = record.target.provider if record.target else ""
@@ -173,4 +173,4 @@ class Metrics:
         yield accounts
         for part in self.more:
             for name, value in part().items():
-                yield GaugeMetricFamily(name, _GAUGES[name], value=value)
+                yield GaugeMetricFamily(name, GAUGES[name], value=value)

@@ -16,7 +16,7 @@ from bm.config.budget import Limit
 from bm.dispatch.target import Target
 from bm.gateway.record import AttemptRecord, Record
 from bm.keys.spending import Budget, Scope
-from bm.server.metrics import Metrics
+from bm.server.metrics import GAUGES, Metrics
 from tests.rules.source import ROOT
 
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana.json").read_text(encoding="utf-8"))
@@ -37,6 +37,7 @@ def served() -> dict[str, set[str]]:
     """Every series that `/metrics` can show, with its labels."""
     budget = Budget(Scope("total"), Limit(amount=1.0, unit="money", period="day"), 0.0, UTC)
     metrics = Metrics(lambda: 1, lambda: {"usable": 1}, lambda: [budget], {"node": "a", "version": "1"})
+    metrics.more.append(lambda: dict.fromkeys(GAUGES, 1.0))
     target = Target("gemini", "one", "m", "gemini")
     record = Record(id="r", at=0.0, protocol="gemini", model="m", stream=True, target=target, status=200)
     record.first_content, record.usage = 0.1, Usage(input=1, output=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from bm.simulator import Rule, Simulator
 from tests.gateway.world import World, soon
@@ -82,6 +84,18 @@ def test_what_passes_through(both: Pair) -> None:
         for path in ("/admin/status", "/metrics"):
             assert http.get(path).status_code == 404, "administration is not for those in front"
         assert httpx.post(f"{both.url}/v1/messages", json=body, trust_env=False).status_code == 401
+
+
+def test_a_websocket_passes_through(bm_home: Path, free_port: int) -> None:
+    with pair(bm_home, free_port, "[server]\nwebsocket = true\n") as both:
+        both.simulator.script(Rule(text="the answer"))
+        given = {"authorization": f"Bearer {both.nodes[0].key}", "openai-beta": "responses_websockets=2026-02-06"}
+        address = both.url.replace("http", "ws", 1) + "/v1/responses"
+        with connect(address, additional_headers=given, proxy=None) as connection:
+            connection.send(json.dumps({"type": "response.create", "model": "gpt-5", "input": "hi"}))
+            kinds = []
+            while "response.completed" not in kinds:
+                kinds.append(json.loads(connection.recv(timeout=10))["type"])
 
 
 def test_no_request_fails_while_a_node_drains_and_ends(bm_home: Path, free_port: int) -> None:
