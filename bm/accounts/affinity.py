@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from bm.dispatch.target import AccountId
 
 
 class Affinities:
-    """A map of bounded size and age. Times are seconds of any one clock."""
+    """A map of bounded size and age. Times are seconds of any one clock.
+
+    `claim` tells other nodes of each turn: the conversation, the account that it was planned for, and the one that has
+    served it.
+    """
 
     def __init__(self, *, size: int, ttl: float) -> None:
         self.size, self.ttl = size, ttl
+        self.claim: Callable[[str, AccountId | None, AccountId], None] | None = None
         self._account_ids: OrderedDict[str, tuple[AccountId, float]] = OrderedDict()
 
     def get(self, key: str, now: float) -> AccountId | None:
@@ -25,6 +30,12 @@ class Affinities:
 
     def set(self, key: str, account_id: AccountId, now: float) -> None:
         """Record the account of a turn. Beyond `size`, the conversation idle for longest is dropped."""
+        if self.claim is not None:
+            self.claim(key, self.get(key, now), account_id)
+        self.learn(key, account_id, now)
+
+    def learn(self, key: str, account_id: AccountId, now: float) -> None:
+        """Record the account of a turn on any node."""
         self._account_ids[key] = account_id, now
         self._account_ids.move_to_end(key)
         self._shrink()

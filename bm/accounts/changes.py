@@ -105,8 +105,9 @@ def merge(pool: Pool, affinities: Affinities, changes: AccountChanges, *, now: f
         runtime.count(wall, requests=change.requests, failures=change.failures)
         pool.restore(account_id, (shifted(entry, now - wall, latest=now) for entry in change.entries))
         runtime.health.merge((min(now, at - wall + now), -1 if fault else 0) for at, fault in change.health)
-        for used in change.used:
+        # The earlier daemon counts together with the other nodes, and so with this one.
+        for used in change.used if runtime.meter.totals is None else ():
             runtime.meter.count(used.model, used.amount, used.unit, now=now, wall=wall)
     for turn in changes.turns:
         if (turn.provider, turn.account) in pool.runtimes:
-            affinities.set(turn.key, (turn.provider, turn.account), min(now, turn.at - wall + now))
+            affinities.learn(turn.key, (turn.provider, turn.account), min(now, turn.at - wall + now))

@@ -15,10 +15,10 @@ import msgspec
 from bm.accounts.account import Account
 from bm.accounts.cooldowns import CooldownEntry, CooldownLog, entries_for
 from bm.accounts.credentials import Credential
-from bm.accounts.quota import Meter
+from bm.accounts.quota import Meter, Totals
 from bm.accounts.roster import Roster
 from bm.accounts.runtime import AccountRuntime, digest, renamed
-from bm.accounts.suspects import ALIKE, MIN_OPEN, SuspectRequest, Suspects
+from bm.accounts.suspects import ALIKE, MIN_OPEN, Place, Probes, SuspectRequest, Suspects
 from bm.dispatch.candidates import PROBE_PAUSE
 from bm.dispatch.outcome import AccountEffect, Outcome
 from bm.dispatch.snapshot import AccountState, ModelState
@@ -41,11 +41,12 @@ class Lease:
     """One request's use of an account, from `Pool.begin` to `end`.
 
     It holds the account's state and not its name, so a rename in between does no harm. `receipts` are those of the
-    effects applied so far.
+    effects applied so far. Of several nodes one at a time `probes` what may be used up.
     """
 
     def __init__(self, pool: Pool, runtime: AccountRuntime, target: Target, sent: float, fingerprint: int) -> None:
         self.runtime, self.target, self.sent, self.fingerprint = runtime, target, sent, fingerprint
+        self.probes: list[Place] = []
         self.receipts: list[Receipt] = []
         self._pool = pool
 
@@ -90,6 +91,9 @@ class Lease:
         """The request is over: answered, failed, or its client gone."""
         runtime, model = self.runtime, self.target.model
         runtime.probing.discard(model)
+        if self._pool.probes is not None:
+            for place in self.probes:
+                self._pool.probes.ended(place)
         self._pool.suspects.probe_ended(runtime.id)
         runtime.inflight[model] -= 1
         if runtime.inflight[model] <= 0:
@@ -107,6 +111,8 @@ class Pool:
         self.generation = 0
         self.reloaded: list[Callable[[], None]] = []
         """Called after the list of accounts was replaced."""
+        self.probes: Probes | None = None
+        self._totals: Totals | None = None
         self._rosters: dict[tuple[str, frozenset[str] | None, str], Roster] = {}
         self._of_provider: dict[str, list[Roster]] = {}
         self._lists: dict[str, tuple[frozenset[str] | None, ...]] = {}
@@ -128,7 +134,10 @@ class Pool:
         shared: dict[tuple[str, str, str, str], tuple[CooldownLog, Meter]] = {}
         for credential in credentials:
             pacific = credential.account.provider == GEMINI.name
-            log, meter = shared.setdefault(_quota_key(credential), (CooldownLog(), Meter(pacific=pacific)))
+            quota = _quota_key(credential)
+            if quota not in shared:
+                shared[quota] = CooldownLog(), Meter(pacific=pacific, totals=self._totals, quota="\0".join(quota))
+            log, meter = shared[quota]
             old = before.get(moved.get(credential.id, credential.id))
             if old is None or digest(old.credential) != digests[credential.id]:
                 self.runtimes[credential.id] = AccountRuntime(credential, log, meter)
@@ -149,6 +158,12 @@ class Pool:
         for tell in self.reloaded:
             tell()
         return moved
+
+    def share_counts(self, totals: Totals) -> None:
+        """Count together with other nodes."""
+        self._totals = totals
+        for runtime in self.runtimes.values():
+            runtime.meter.totals, runtime.meter.quota = totals, "\0".join(_quota_key(runtime.credential))
 
     def credential(self, account_id: AccountId) -> Credential | None:
         """The account with its secret; None if it is not in the pool."""
@@ -177,10 +192,16 @@ class Pool:
         runtime, model = lease.runtime, target.model
         if runtime.model_state(model, now).circuit == "half_open":
             runtime.probing.add(model)
+            lease.probes.append((runtime.id, model))
         if self.suspects and (suspect := self._suspect_behind(runtime, model, now, fingerprint)):
             suspect.probe = runtime.id
         runtime.use(now)
         runtime.inflight[model] += 1
+        if metered and runtime.meter.is_spent(model, now):
+            lease.probes.append(((runtime.meter.quota, ""), model))
+        if self.probes is not None:
+            for place in lease.probes:
+                self.probes.begun(place)
         if metered:
             runtime.meter.count(model, 1, "requests", now=now, wall=wall)
         runtime.count(wall, requests=1)
@@ -208,15 +229,32 @@ class Pool:
         if wake:
             lease.runtime.wake()
 
-    def cooldown_left(self, target: Target, now: float, fingerprint: int = 0) -> float:
+    def cooldown_left(self, target: Target, now: float, fingerprint: int = 0, *, metered: bool = True) -> float:
         """Seconds until the target may be asked: it is cooling down, or another request is probing it."""
         runtime = self.runtimes.get(target.account_id)
-        if runtime is None or not (runtime.own or runtime.shared):
+        if runtime is None:
+            return 0.0
+        if metered and not self._admits(runtime.meter, target.model, now):
+            return PROBE_PAUSE
+        if not (runtime.own or runtime.shared):
             return 0.0
         if self.suspects and (suspect := self._suspect_behind(runtime, target.model, now, fingerprint)):
             return PROBE_PAUSE if suspect.probe else 0.0
-        probing = runtime.model_state(target.model, now).circuit == "open"
+        circuit = runtime.model_state(target.model, now).circuit
+        probing = circuit == "open" or (circuit == "half_open" and not self._may_probe((runtime.id, target.model)))
         return max(runtime.cooldown_left(target.model, now), PROBE_PAUSE if probing else 0.0)
+
+    def _admits(self, meter: Meter, model: str, now: float) -> bool:
+        """Whether a quota that other nodes use too lets this one ask now.
+
+        Beyond a limit one request at a time asks all the same: the service's word counts, and it may have more left.
+        """
+        if meter.is_spent(model, now):
+            return self._may_probe(((meter.quota, ""), model))
+        return meter.admits(model, now)
+
+    def _may_probe(self, place: Place) -> bool:
+        return self.probes is None or self.probes.may_probe(place)
 
     def overloaded(self, target: Target, now: float) -> bool:
         """Whether the target is cooling down because of overload rather than a limit."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache, lru_cache
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -52,12 +52,33 @@ class Gauge(msgspec.Struct, kw_only=True):
     limit: int | None = None
 
 
+class Totals(Protocol):
+    """The counts of several nodes together, for which each tells its own."""
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are."""
+
+    def count(self, meter: Meter, model: str, amount: int, unit: Unit, day: float) -> None:
+        """Count on all nodes, without waiting. The day ends in so many seconds."""
+
+    def uncount(self, meter: Meter, model: str) -> None:
+        """A counted request has used nothing."""
+
+    def learn(self, meter: Meter, gauge: tuple[str, Window, Unit], limit: int, left: int | None, ends: float) -> None:
+        """A service has reported a limit, how much of it is left, and in how many seconds its window ends."""
+
+    def unconfirmed(self, meter: Meter, model: str) -> int:
+        """Requests of this node that others cannot know of yet."""
+
+
 class Meter(Watched):
     """The gauges of one account, or of accounts that share a quota. With `pacific`, days end at midnight Pacific time,
-    else at midnight UTC."""
+    else at midnight UTC. With `totals`, other nodes use the quota of that name too."""
 
-    def __init__(self, *, pacific: bool = True) -> None:
+    def __init__(self, *, pacific: bool = True, totals: Totals | None = None, quota: str = "") -> None:
         super().__init__()
+        self.totals, self.quota = totals, quota
         self._pacific = pacific
         self._gauges: dict[tuple[str, Window, Unit], Gauge] = {}
         self._low: dict[str, float] = {}
@@ -68,6 +89,36 @@ class Meter(Watched):
             for window in WINDOWS:
                 self._gauge(model, window, unit, now, wall).used += amount
             self._update_low(model)
+            if self.totals is not None:
+                self.totals.count(self, model, amount, unit, self._day(wall))
+
+    def admits(self, model: str, now: float) -> bool:
+        """Whether this node may ask now: of what all nodes have left together, each takes its part at a time."""
+        left = None if self.totals is None else self._left(model, now)
+        if self.totals is None or left is None:
+            return True
+        return self.totals.unconfirmed(self, model) < max(1, left // self.totals.nodes)
+
+    def is_spent(self, model: str, now: float) -> bool:
+        """Whether a known limit of requests is used up, by all nodes together."""
+        left = None if self.totals is None else self._left(model, now)
+        return left is not None and left <= 0
+
+    def _left(self, model: str, now: float) -> int | None:
+        """Requests that are left in the current windows; None where no limit is known."""
+        gauges = (self._gauges.get((model, window, "requests")) for window in WINDOWS)
+        known = (each.limit - each.used for each in gauges if each and each.limit is not None and now < each.ends)
+        return min(known, default=None)
+
+    def take_total(self, total: Gauge, now: float) -> None:
+        """Take over what all nodes together have used, and the limit that one of them has learnt."""
+        known = self._gauges.get((total.model, total.window, total.unit))
+        if known is None:
+            known = self._put((total.model, total.window, total.unit), total)
+        known.limit = known.limit if total.limit is None else total.limit
+        if now < total.ends:
+            known.used, known.ends = total.used, total.ends
+        self._update_low(total.model)
 
     def uncount(self, model: str, now: float) -> None:
         """A counted request was refused and used nothing. A limit that is used up stays so."""
@@ -76,6 +127,8 @@ class Meter(Watched):
             if gauge is not None and now < gauge.ends and gauge.used and gauge.used != gauge.limit:
                 gauge.used -= 1
         self._update_low(model)
+        if self.totals is not None:
+            self.totals.uncount(self, model)
 
     def learn(
         self,
@@ -94,6 +147,8 @@ class Meter(Watched):
             found.used = max(0, limit - left)
             found.ends = found.ends if resets is None else now + min(resets, LONGEST[found.window])
         self._update_low(found.model)
+        if self.totals is not None:
+            self.totals.learn(self, gauge, limit, left, found.ends - now)
 
     def low_until(self, model: str) -> float:
         """When the minute ends whose limit is nearly used up; -inf if none is."""
@@ -135,11 +190,15 @@ class Meter(Watched):
         key = model, window, unit
         gauge = self._gauges.get(key)
         if gauge is None:
-            if len(self._gauges) >= MAX_GAUGES:
-                del self._gauges[next(iter(self._gauges))]
-            gauge = self._gauges[key] = Gauge(model=model, window=window, unit=unit)
+            gauge = self._put(key, Gauge(model=model, window=window, unit=unit))
         if now >= gauge.ends:
             gauge.used, gauge.ends = 0, now + (MINUTE if window == "minute" else self._day(wall))
+        return gauge
+
+    def _put(self, key: tuple[str, Window, Unit], gauge: Gauge) -> Gauge:
+        if key not in self._gauges and len(self._gauges) >= MAX_GAUGES:
+            del self._gauges[next(iter(self._gauges))]
+        self._gauges[key] = gauge
         return gauge
 
     def _day(self, wall: float) -> float:

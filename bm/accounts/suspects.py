@@ -7,7 +7,7 @@ of them when nothing better is left. An answer clears the accounts; a refusal co
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
@@ -21,6 +21,19 @@ ALIKE = 2
 
 MIN_OPEN = 60.0
 """Seconds a request stays suspect at least. An answer within them also clears what is no cooldown, such as health."""
+
+
+class Probes(Protocol):
+    """Sees to it that one of several nodes at a time probes an account that cools down."""
+
+    def may_probe(self, place: Place) -> bool:
+        """Whether a request may probe now. If not, that is asked for, without waiting."""
+
+    def begun(self, place: Place) -> None:
+        """A request probes."""
+
+    def ended(self, place: Place) -> None:
+        """The request that probes is over."""
 
 
 class SuspectRequest(msgspec.Struct, kw_only=True):

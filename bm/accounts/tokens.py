@@ -1,7 +1,8 @@
 """The key or access token of each account. Access tokens are refreshed before they expire.
 
 There is one refresh of an account at a time: callers in this process share a task, and a lock excludes other processes.
-When a refresh token is replaced, the new one is stored before the access token is used.
+Several nodes of bm share what one of them was granted. When a refresh token is replaced, the new one is stored before
+the access token is used.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Protocol
 
 import msgspec
 
@@ -68,6 +70,17 @@ class _Failed(msgspec.Struct, frozen=True):
     ttl: float
 
 
+class Grants(Protocol):
+    """What the nodes of a team are granted: one of them asks for all."""
+
+    async def once(self, credential: Credential, refused: str, refresh: Callable[[], Awaitable[Grant]]) -> Grant:
+        """What another node was granted lately, other than the token `refused`, or else the result of `refresh`.
+
+        Raises:
+            TokenError: this node has asked, and there is no token.
+        """
+
+
 class Tokens:
     """The access tokens of all accounts, which are in `store`. For use from one event loop; must be closed."""
 
@@ -82,6 +95,7 @@ class Tokens:
     ) -> None:
         self.store, self._fetch, self._environ = store, fetch, environ
         self._clock, self._wall = clock, wall
+        self.grants: Grants | None = None
         self._held: dict[AccountId, _Held] = {}
         self._running: dict[AccountId, asyncio.Task[_Held | Failure]] = {}
         self._failed: dict[AccountId, _Failed] = {}
@@ -111,7 +125,7 @@ class Tokens:
                 return held.access
         found: _Held | Failure | None = self._failed_lately(account_id, version)
         if found is None:
-            found = await asyncio.shield(self._begin(credential))
+            found = await asyncio.shield(self._begin(credential, refused))
         if isinstance(found, Failure):
             raise TokenError(found)
         return found.access
@@ -144,32 +158,26 @@ class Tokens:
             return None
         return last.failure if self._clock() - last.at < (RETRY_PAUSE if valid else last.ttl) else None
 
-    def _begin(self, credential: Credential) -> asyncio.Task[_Held | Failure]:
+    def _begin(self, credential: Credential, refused: str = "") -> asyncio.Task[_Held | Failure]:
         """The running refresh of the account, started if there is none. It outlives the caller."""
         task = self._running.get(credential.id)
         if task is None:
-            task = spawn(self._renew(credential), f"refreshing the token of {credential.account.name}")
+            task = spawn(self._renew(credential, refused), f"refreshing the token of {credential.account.name}")
             self._running[credential.id] = task
             task.add_done_callback(lambda _: self._running.pop(credential.id, None))
         return task
 
-    async def _renew(self, credential: Credential) -> _Held | Failure:
-        account_id, version, loop = credential.id, _version(credential), asyncio.get_running_loop()
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bm-tokens")
+    async def _renew(self, credential: Credential, refused: str) -> _Held | Failure:
+        account_id, version = credential.id, _version(credential)
         began, began_wall = self._clock(), self._wall()
-        transport = Transport(self._fetch, loop)
-        self._transports.add(transport)
         try:
-            grant = await loop.run_in_executor(self._threads, self._refresh, credential.account, transport)
+            grant = await self._granted(credential, refused)
         except TokenError as error:
             now = self._clock()
             ttl = min(max(FAILURE_TTL, 3 * (now - began)), RETRY_PAUSE)
             self._failed[account_id] = _Failed(error.failure, version, now, ttl)
             _log.warning("account %s of %s: %s", credential.account.name, credential.account.provider, error)
             return error.failure
-        finally:
-            self._transports.discard(transport)
         access = _access(credential.account, grant)
         held = _Held(access, version, grant.lifetime, began + grant.lifetime, began_wall + grant.lifetime)
         self._held[account_id] = held
@@ -177,6 +185,32 @@ class Tokens:
         if self._unsaved and (self._writing is None or self._writing.done()):
             self._writing = keep_running(self._store_later, "storing refresh tokens")
         return held
+
+    async def _granted(self, credential: Credential, refused: str) -> Grant:
+        """A new access token.
+
+        Raises:
+            TokenError: there is none.
+        """
+        account, loop = credential.account, asyncio.get_running_loop()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="bm-tokens")
+        transport = Transport(self._fetch, loop)
+
+        async def refresh() -> Grant:
+            return await loop.run_in_executor(self._threads, self._refresh, account, transport)
+
+        self._transports.add(transport)
+        try:
+            if self.grants is None or account.kind != "google_oauth":
+                return await refresh()
+            grant = await self.grants.once(credential, refused, refresh)
+            if grant.refresh_token:
+                # Another node may have been granted it.
+                await loop.run_in_executor(self._threads, self._keep, account, grant.refresh_token)
+            return grant
+        finally:
+            self._transports.discard(transport)
 
     async def _store_later(self) -> None:
         """Retry until every refresh token is stored."""

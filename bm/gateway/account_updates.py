@@ -39,7 +39,8 @@ class AccountUpdates:
 
     def cooldown_left(self, target: Target) -> float:
         """Seconds until the target may be asked."""
-        return self._pool.cooldown_left(target, time.monotonic(), self._fingerprint)
+        metered = self._record.operation == "generate"
+        return self._pool.cooldown_left(target, time.monotonic(), self._fingerprint, metered=metered)
 
     def overloaded(self, target: Target) -> bool:
         """Whether the target is cooling down because of overload rather than a limit."""

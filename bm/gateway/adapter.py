@@ -29,7 +29,7 @@ from bm.gateway.resume import ResumablePassThrough
 from bm.gateway.settings import Rules
 from bm.gateway.stores import SignatureStore
 from bm.gateway.upstream_call import UpstreamCall
-from bm.names import FITTED, Operation
+from bm.names import EMBEDDINGS, FITTED, Operation
 from bm.protocols import embeddings
 from bm.protocols.answer_repair import AnswerRepair, CheckedDecoder
 from bm.protocols.anthropic.thinking import LOST_THINKING, asks_to_think
@@ -63,7 +63,6 @@ from bm.upstream.headers import Headers, with_own
 
 NO_COUNTER = "no_counter"
 """The code of the failure of a target that cannot count tokens."""
-EMBEDDING: frozenset[Operation] = frozenset({"embed", "batch_embed"})
 GROQ_PATH = "/openai/v1/"
 GEMINI_EMBEDDING = "gemini-embedding-001"
 """The model that embeds on Gemini when the client names another vendor's."""
@@ -137,17 +136,18 @@ class Adapter:
         """What the target's model takes; None for a model of no known family."""
         return self.capabilities(target, provider) if family_of(target.model, provider.dialect.name) else None
 
-    async def inline_media(self, attempt: Attempt, provider: Provider, fetch: Fetch) -> None:
-        """Fetch media that the target cannot fetch itself, once for all targets, and put them into the request.
+    async def fetch_missing(self, attempt: Attempt, provider: Provider, fetch: Fetch) -> None:
+        """Add what the target cannot fetch, once for all targets: media, and signatures that other nodes know.
 
         Raises:
             RequestError: a URL cannot be fetched, or the body is not a request of its protocol.
         """
         target = self._target(attempt.target)
-        if target.protocol == self.call.protocol or self.call.operation in EMBEDDING:
+        if target.protocol == self.call.protocol or self.call.operation in EMBEDDINGS:
             return
-        sent, _ = without_media(self.chat, attempt.without)
-        if urls := urls_to_fetch(sent, target.protocol, self.capabilities(target, provider)):
+        self.chat = await self._signatures.recall(self.chat, self.call.conversation.key)
+        capabilities, (sent, _) = self.capabilities(target, provider), without_media(self.chat, attempt.without)
+        if urls := urls_to_fetch(sent, target.protocol, capabilities):
             self.chat = await inlined(self.chat, urls, fetch)
 
     def prepare(self, attempt: Attempt, provider: Provider, access: Access) -> UpstreamCall:
@@ -176,7 +176,7 @@ class Adapter:
                 return fitted
             if not rewritten:
                 return self._pass_through(target, provider, access)
-        if operation in EMBEDDING:
+        if operation in EMBEDDINGS:
             return self._embed(target, provider, access)
         return self.translate(self.chat, attempt, provider, access)
 
@@ -185,7 +185,7 @@ class Adapter:
 
         OpenAI's embeddings count as Chat Completions.
         """
-        if self.call.operation in EMBEDDING and target.protocol == "openai-responses":
+        if self.call.operation in EMBEDDINGS and target.protocol == "openai-responses":
             return msgspec.structs.replace(target, protocol="openai-chat")
         spoken = next((remedy for remedy in self._remedies(target) if remedy.operation == SPEAK), None)
         return msgspec.structs.replace(target, protocol=spoken.values[0]) if spoken is not None else target
@@ -204,7 +204,7 @@ class Adapter:
         """The operation under the target's name for it. Without one to compact, it is asked for a summary."""
         if self.call.operation == "compact" and not passes:
             return "generate"
-        if self.call.operation not in EMBEDDING or target.protocol == self.call.protocol:
+        if self.call.operation not in EMBEDDINGS or target.protocol == self.call.protocol:
             return self.call.operation
         return "batch_embed" if target.protocol == "gemini" else "embed"
 
@@ -255,7 +255,7 @@ class Adapter:
             codec=upstream_codec(target.protocol, provider.dialect),
             losses=(*call.losses, LOST_THINKING) if lost_thinking else call.losses,
         )
-        return self._healed(upstream) if call.operation not in EMBEDDING else upstream
+        return self._healed(upstream) if call.operation not in EMBEDDINGS else upstream
 
     def _own_url(self, target: Target, provider: Provider, access: Access) -> str:
         """The URL of a request of the client's own protocol, with what the client's URL carried."""

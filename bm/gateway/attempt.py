@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
@@ -55,8 +55,9 @@ _EMPTY_BY_MISTAKE: tuple[ProtocolName, ...] = ("gemini", "openai-chat")
 class Attempts:
     """The upstream calls of one exchange. Several may be under way, so nothing here belongs to only one of them.
 
-    With `rescue`, another target may continue a response that was cut. `delivered` are the calls of whose responses the
-    client has received something, each with its target in the plan and what its response says.
+    With `rescue`, another target may continue a response that was cut. `remember` stores for other nodes what a
+    complete response shows, before its client has its end. `delivered` are the calls of whose responses the client has
+    received something, each with its target in the plan and what its response says.
     """
 
     def __init__(
@@ -69,7 +70,9 @@ class Attempts:
         rescue: Rescue | None,
         capture: Capture | None,
         healing: Healing,
+        remember: Callable[[UpstreamCall, Watch], Awaitable[None]],
     ) -> None:
+        self._remember = remember
         self._services, self._settings, self._adapter = services, settings, adapter
         self._healing = healing
         self._updates, self._reply, self._rescue, self._capture = updates, reply, rescue, capture
@@ -129,7 +132,7 @@ class Attempts:
         attempt, entry, settings = running.attempt, running.entry, self._settings
         target, streams = attempt.target, self._adapter.call.stream
         provider, proxy = settings.providers[target.provider], settings.config.proxy_for(target.provider)
-        await self._adapter.inline_media(attempt, provider, partial(fetch_media, proxy=proxy))
+        await self._adapter.fetch_missing(attempt, provider, partial(fetch_media, proxy=proxy))
         asks = attempt.retry_hint and self._required.answer is not None
         prepare = partial(self._required.ask if asks else self._source.prepare, attempt, provider, access)
         try:
@@ -267,6 +270,7 @@ class Attempts:
             running=running,
             on_content=self._note_content,
             mask=self._services.mask,
+            before_end=partial(self._remember, upstream, pipe.watch) if self._services.elsewhere is not None else None,
             committed=continued,
             cuts=self._reply.cuts,
         )

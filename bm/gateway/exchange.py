@@ -43,6 +43,13 @@ from bm.remedies.remedy import Remedy
 _log = logging.getLogger("bm.requests")
 
 
+async def serve(services: Services, call: Call, client: Client) -> None:
+    """Serve a call, with what other nodes know of the conversation that it goes on with."""
+    if services.elsewhere is not None:
+        await services.responses.recalled(call)
+    await Exchange(services, call, client).run()
+
+
 class Exchange:
     """Serves one call."""
 
@@ -79,8 +86,17 @@ class Exchange:
         rescued = settings.config.pool.rescue and call.stream and call.operation == "generate"
         self._rescue = Rescue(self._adapter) if rescued else None
         self._attempts = Attempts(
-            services, settings, self._adapter, self._updates, self._reply, self._rescue, self._capture, self._healing
+            services,
+            settings,
+            self._adapter,
+            self._updates,
+            self._reply,
+            self._rescue,
+            self._capture,
+            self._healing,
+            self._remember,
         )
+        self._kept: list[UpstreamCall] = []
         self._transcript: list[tuple[Attempt, Outcome]] = []
         self._completed: Callable[[Plan], Plan] | None = None
 
@@ -94,6 +110,9 @@ class Exchange:
                 await self._estimate()
             elif failure is not None:
                 await self._fail(failure)
+            if self._services.elsewhere is not None:
+                for _, upstream, watch in self._attempts.delivered:
+                    await self._remember(upstream, watch)
             await self._reply.client.close()
         except RequestError as error:
             await self._fail(error.failure)
@@ -288,12 +307,30 @@ class Exchange:
                 remedy = Remedy(LACKS, values=values, reason=reason)
                 self._services.remedies.learn(provider, attempt.target, remedy, wall=time.time())
 
-    def _learn_from(self, upstream: UpstreamCall, watch: Watch) -> None:
-        services, target = self._services, upstream.target
-        services.router.served(self._settings, self._call, target)
+    async def _remember(self, upstream: UpstreamCall, watch: Watch) -> None:
+        """Store what later turns need, and wait a moment for it to be where other nodes find it."""
+        try:
+            self._keep(upstream, watch)
+        except Exception as error:  # noqa: BLE001 - the client gets its response all the same
+            own_fault(error)
+        if self._services.elsewhere is not None:
+            self._services.signatures.note_unsigned(watch.unsigned, self._call.conversation.key)
+            await self._services.elsewhere.settled()
+
+    def _keep(self, upstream: UpstreamCall, watch: Watch) -> None:
+        """Store what later turns of the conversation need, once for each response."""
+        if any(each is upstream for each in self._kept):
+            return
+        self._kept.append(upstream)
+        services = self._services
+        services.router.served(self._settings, self._call, upstream.target)
         services.signatures.keep(watch.signatures, self._call.conversation.key)
         if (self._call.protocol, self._call.operation) == ("openai-responses", "generate"):
             self._store(upstream)
+
+    def _learn_from(self, upstream: UpstreamCall, watch: Watch) -> None:
+        services, target = self._services, upstream.target
+        self._keep(upstream, watch)
         if watch.usage is not None and not upstream.passes_through and target.protocol == "openai-chat":
             # No service of this protocol counts tokens, so they are estimated.
             estimated = estimate(self._adapter.chat)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -45,9 +45,13 @@ Subject = tuple[str, str, ProtocolName]
 
 
 class TokenCalibration:
-    """How far the local token estimate is off for a model, as a factor for each of the models used last."""
+    """How far the local token estimate is off for a model, as a factor for each of the models used last.
+
+    `tell` informs other nodes.
+    """
 
     def __init__(self) -> None:
+        self.tell: Callable[[str, float], None] | None = None
         self._factors: OrderedDict[str, float] = OrderedDict()
 
     def learn(self, model: Model, estimated: int, counted: int) -> None:
@@ -60,6 +64,8 @@ class TokenCalibration:
         self._factors[key] = seen if known is None else known + _WEIGHT * (seen - known)
         while len(self._factors) > MAX_MODELS:
             self._factors.popitem(last=False)
+        if self.tell is not None:
+            self.tell(key, self._factors[key])
 
     def correct(self, model: Model, estimated: int) -> int:
         """The estimate times the model's factor, at least 1."""
@@ -88,11 +94,12 @@ class ContextLimit(msgspec.Struct, frozen=True):
 class ContextLimits:
     """How many tokens each provider's models take. A limit named by a refusal overrides the one of a model list.
 
-    `version` grows with each change.
+    `version` grows with each change. `tell` informs other nodes of what is learnt here.
     """
 
     def __init__(self) -> None:
         self.version = 0
+        self.tell: Callable[[ContextLimit], None] | None = None
         self._listed: dict[str, dict[str, int]] = {}
         self._refused: OrderedDict[Model, ContextLimit] = OrderedDict()
         self._merged: dict[str, Mapping[str, int]] = {}
@@ -111,7 +118,10 @@ class ContextLimits:
 
     def learn(self, provider: Provider, model: str, tokens: int, *, wall: float) -> None:
         """A refusal at the Unix time `wall` has named the model's limit."""
-        self._put(ContextLimit(provider.name, fingerprint(provider), model, tokens, wall))
+        limit = ContextLimit(provider.name, fingerprint(provider), model, tokens, wall)
+        self._put(limit)
+        if self.tell is not None:
+            self.tell(limit)
 
     def _put(self, limit: ContextLimit) -> None:
         key = limit.provider, limit.model
@@ -164,11 +174,14 @@ class LearnedRemedy(msgspec.Struct, frozen=True):
 class LearnedRemedies:
     """What requests to a model are changed by, because it has refused them as they were.
 
-    `version` grows when what dispatch decides by may have changed.
+    `version` grows when what dispatch decides by may have changed. `tell` informs other nodes of what is
+    learnt here, `tell_forgotten` of a model of which everything is forgotten.
     """
 
     def __init__(self) -> None:
         self.version = 0
+        self.tell: Callable[[LearnedRemedy], None] | None = None
+        self.tell_forgotten: Callable[[str], None] | None = None
         self._known: OrderedDict[Subject, dict[tuple[object, ...], LearnedRemedy]] = OrderedDict()
         self._facts: dict[str, dict[str, dict[str, Any]]] | None = None
 
@@ -205,6 +218,8 @@ class LearnedRemedies:
             remedy = msgspec.structs.replace(remedy, values=(remedy.values[0], 0))
         found = LearnedRemedy(provider.name, fingerprint(provider), target.model, target.protocol, remedy, wall)
         self._put(found)
+        if self.tell is not None:
+            self.tell(found)
 
     def _put(self, found: LearnedRemedy) -> None:
         self._changed()
@@ -219,7 +234,13 @@ class LearnedRemedies:
             self._known.popitem(last=False)
 
     def forget_model(self, model: str) -> int:
-        """Drop everything learnt of a model; returns how many remedies that were."""
+        """Drop everything learnt of a model, on all nodes; returns how many remedies that were."""
+        if self.tell_forgotten is not None:
+            self.tell_forgotten(model)
+        return self.drop_model(model)
+
+    def drop_model(self, model: str) -> int:
+        """Drop everything learnt of a model on this node; returns how many remedies that were."""
         gone = self.about(model)
         self._changed()
         for each in gone:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -43,6 +45,22 @@ RETRIES = (30.0, 120.0, 600.0)
 _log = logging.getLogger("bm.models")
 
 
+class Lists(Protocol):
+    """The model lists that the nodes of a team have read: one of them asks for all."""
+
+    async def once(
+        self, provider: Provider, fresh: float, read: Callable[[], Awaitable[ReadList | None]]
+    ) -> ReadList | None:
+        """What another node has read within so many seconds, or else the result of `read`."""
+
+
+class ReadList(msgspec.Struct, frozen=True):
+    """A provider's models, and the account that has read them."""
+
+    account: AccountId
+    models: tuple[ListedModel, ...]
+
+
 class Models:
     """The model lists of all providers in use. Each is read when it is needed and no longer fresh.
 
@@ -61,6 +79,7 @@ class Models:
         self._settings, self._client, self._pool, self._tokens = settings, client, pool, tokens
         self._context_limits, self._remedies = context_limits, remedies
         self.version = 0
+        self.lists: Lists | None = None
         self._lists: dict[str, dict[str, ListedModel]] = {}
         self._wires: dict[str, tuple[ProtocolName, ...]] = {}
         self._facts: dict[str, dict[str, Facts]] = {}
@@ -71,7 +90,7 @@ class Models:
     async def all(self) -> tuple[ListedModel, ...]:
         """Every model of every provider in use, in the order of dispatch."""
         providers = self._in_use()
-        if tasks := self._read_stale(providers, logging.WARNING):
+        if tasks := self._read_stale(providers, logging.WARNING, FRESH):
             await asyncio.wait(tasks, timeout=MAX_WAIT)
         return tuple(model for provider in providers for model in self._lists.get(provider.name, {}).values())
 
@@ -105,7 +124,7 @@ class Models:
             states = self._pool.states(time.monotonic())
             usable = {name for name, accounts in states.items() if any(not account.disabled for account in accounts)}
             wanted = [provider for provider in self._in_use() if provider.name in usable]
-            if tasks := self._read_stale(wanted, logging.DEBUG):
+            if tasks := self._read_stale(wanted, logging.DEBUG, RENEWAL / 2):
                 await asyncio.wait(tasks)
             asked = await self._ask_local()
             if (asked and all(map(self._is_fresh, wanted))) or await self._sleep(pause):
@@ -144,18 +163,30 @@ class Models:
     def _is_fresh(self, provider: Provider) -> bool:
         return time.monotonic() - self._read_at.get(provider.name, -FRESH) < FRESH
 
-    def _read_stale(self, providers: list[Provider], level: int) -> list[asyncio.Task[None]]:
-        """Tasks that read the lists that are not fresh, one for each provider however many callers wait for it."""
+    def _read_stale(self, providers: list[Provider], level: int, fresh: float) -> list[asyncio.Task[None]]:
+        """Tasks that read the lists that are not fresh, one for each provider however many callers wait for it.
+
+        What another node has read within `fresh` seconds will do.
+        """
         stale = [provider for provider in providers if not self._is_fresh(provider)]
         for provider in stale:
             task = self._reading.get(provider.name)
             if task is None or task.done():
                 self._reading[provider.name] = spawn(
-                    self._read(provider, level), f"reading the models of {provider.name}"
+                    self._read(provider, level, fresh), f"reading the models of {provider.name}"
                 )
         return [self._reading[provider.name] for provider in stale]
 
-    async def _read(self, provider: Provider, level: int) -> None:
+    async def _read(self, provider: Provider, level: int, fresh: float) -> None:
+        """Read a list, or take over what another node has read."""
+        if self.lists is None:
+            found = await self._listed(provider, level)
+        else:
+            found = await self.lists.once(provider, fresh, partial(self._listed, provider, level))
+        if found is not None:
+            self._store(provider, found.account, found.models)
+
+    async def _listed(self, provider: Provider, level: int) -> ReadList | None:
         """Read a list with the first account that can. Vertex AI's accounts come last: their list says least."""
         config = self._settings.config
         timeouts, proxy = config.timeouts_for(provider.name).alone, config.proxy_for(provider.name)
@@ -176,10 +207,10 @@ class Models:
                 problem = f"status {error.status}"
             else:
                 if found:
-                    self._store(provider, account_id, found)
-                    return
+                    return ReadList(account_id, found)
                 problem = "the list is empty"
             _log.log(level, "%s does not list its models for %s: %s", *account_id, problem)
+        return None
 
     def _store(self, provider: Provider, account_id: AccountId, found: tuple[ListedModel, ...]) -> None:
         if not self._is_same(provider, self._settings):

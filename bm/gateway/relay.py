@@ -108,7 +108,7 @@ class Relay:
     call is not relayed. `head` gives the response's headers. `document` holds the first bytes of a response that is a
     JSON object in spite of its content type; then nothing of it has been relayed. `on_content` is called when the first
     content has arrived. `cuts` breaks the connection of a failed response, also after its error. `mask` hides
-    secrets in the error of a stream.
+    secrets in the error of a stream. `before_end` is awaited before the client receives the end of a complete response.
     """
 
     def __init__(
@@ -123,6 +123,7 @@ class Relay:
         running: Running,
         on_content: Callable[[], None],
         mask: Mask,
+        before_end: Callable[[], Awaitable[None]] | None = None,
         committed: bool = False,
         cuts: bool = False,
     ) -> None:
@@ -137,7 +138,7 @@ class Relay:
         self._read = False
         self._deadline = Deadline()
         self._begun = False
-        self._cuts = cuts
+        self._cuts, self._before_end = cuts, before_end
         self.committed = committed
         self.document = b""
 
@@ -269,6 +270,9 @@ class Relay:
 
     async def _send(self, data: bytes) -> None:
         watch = self._pipe.watch
+        if watch.complete and self._before_end is not None:
+            before_end, self._before_end = self._before_end, None
+            await before_end()
         if watch.begun and not self._begun and not watch.empty:
             self._begun = True
             self._on_content()

@@ -16,7 +16,7 @@ from bm.gateway.models import Models
 from bm.gateway.record import CallLog
 from bm.gateway.router import Router
 from bm.gateway.settings import Settings
-from bm.gateway.stores import InteractionStore, ResponseStore, SignatureStore
+from bm.gateway.stores import Elsewhere, InteractionStore, ResponseStore, SignatureStore
 from bm.keys.bucket import Buckets
 from bm.keys.common import Common
 from bm.keys.spending import Spending
@@ -56,6 +56,12 @@ class Services:
         self._budget(settings)
         self.calls = CallLog(self.mask, ledger)
         self.disturbed = float("-inf")
+        self.elsewhere: Elsewhere | None = None
+
+    def share(self, elsewhere: Elsewhere) -> None:
+        """Find what other nodes have stored of conversations, and tell them what this one stores."""
+        self.elsewhere = elsewhere
+        self.signatures.elsewhere = self.responses.elsewhere = self.interactions.elsewhere = elsewhere
 
     def ledger_in(self, paths: Paths) -> Where:
         """Where the ledger is to be read."""

@@ -1,10 +1,13 @@
-"""What clients lose between turns: signatures of parts, and earlier responses that are only named."""
+"""What clients lose between turns: signatures of parts, and earlier responses that are only named.
+
+Each store has the latest in memory. Several nodes of bm find what they lack `elsewhere`.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -24,9 +27,28 @@ MAX_DEPTH = 1_000
 """Earlier responses that are followed back."""
 STORING = frozenset({"openai", "xai"})
 """Dialects of services that store responses (OpenAI's and xAI's API references, 2026-11)."""
+LINKS = 64
+"""Earlier responses that are named beside each one for other nodes, which then ask for all of them at once."""
 _TEXT = "text:"
 _PREVIOUS = b'"previous_response_id"'
+Kind = Literal["signature", "response", "interaction"]
 Value = TypeVar("Value")
+
+
+class Elsewhere(Protocol):
+    """What all nodes have stored. It is asked for what this node lacks, and gets what this one stores."""
+
+    def put(self, kind: Kind, name: str, value: bytes) -> None:
+        """Store a value for all nodes, without waiting."""
+
+    def drop(self, kind: Kind, name: str) -> None:
+        """Store a value no longer, on any node."""
+
+    async def find(self, kind: Kind, names: Sequence[str]) -> Mapping[str, bytes] | None:
+        """Those of the values that are stored; None if there is no answer within a short time."""
+
+    async def settled(self) -> None:
+        """Return once all nodes find what was put, or after a short time."""
 
 
 class _Latest(OrderedDict[str, Value]):
@@ -78,7 +100,9 @@ class SignatureStore:
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES, most: int = MAX_SIGNATURES) -> None:
+        self.elsewhere: Elsewhere | None = None
         self._kept = _Latest[Signature](max_bytes, lambda signature: len(signature.value), most)
+        self._unsigned = _Latest[None](0, lambda _: 0, most)
         self._new: list[Kept] = []
         self._texts = False
 
@@ -87,6 +111,8 @@ class SignatureStore:
         for name, signature in signatures.items():
             if key := _key(name, conversation):
                 self.add((Kept(key, signature),))
+                if self.elsewhere is not None:
+                    self.elsewhere.put("signature", key, msgspec.msgpack.encode(signature))
 
     def add(self, kept: Iterable[Kept]) -> None:
         """Store signatures by their whole keys."""
@@ -126,6 +152,27 @@ class SignatureStore:
         turns = tuple(self._sign_turn(turn, conversation) for turn in request.turns)
         return msgspec.structs.replace(request, turns=turns)
 
+    def note_unsigned(self, names: Iterable[str], conversation: str = "") -> None:
+        """These call ids and text keys have no signature: no other node need be asked for one."""
+        for name in names:
+            self._unsigned.put(_key(name, conversation), None)
+
+    async def recall(self, request: ChatRequest, conversation: str = "") -> ChatRequest:
+        """The request with the signatures that its parts have lost and other nodes know. Each is asked for once."""
+        if self.elsewhere is None:
+            return request
+        parts = [part for turn in request.turns if turn.role == "assistant" for part in turn.parts]
+        keys = {key: None for part in parts if (key := _lost(part, conversation))}
+        names = [key for key in keys if key not in self._kept and key not in self._unsigned]
+        if not names:
+            return request
+        found = await self.elsewhere.find("signature", names)
+        if found is None:
+            return request
+        self.add(Kept(key, msgspec.msgpack.decode(value, type=Signature)) for key, value in found.items())
+        self.note_unsigned(name for name in names if name not in found)
+        return self.sign(request, conversation) if found else request
+
     def _sign_turn(self, turn: Turn, conversation: str) -> Turn:
         if turn.role != "assistant":
             return turn
@@ -136,13 +183,9 @@ class SignatureStore:
 
     def _lost_key(self, part: Part, conversation: str) -> str:
         """The key of the signature that a part has lost; empty when it has lost none."""
-        match part:
-            case ToolCall(signature=None, id=call_id):
-                key = call_id
-            case Text(signature=None, text=text) if self._texts and text:
-                key = _key(text_key(text), conversation)
-            case _:
-                return ""
+        if isinstance(part, Text) and not self._texts:
+            return ""
+        key = _lost(part, conversation)
         return key if key in self._kept else ""
 
     def _sign_part(self, part: Part, key: str) -> Part:
@@ -152,39 +195,76 @@ class SignatureStore:
         return msgspec.structs.replace(part, signature=self._kept[key])
 
 
+def _lost(part: Part, conversation: str) -> str:
+    """The key of the signature that a part may have had; empty if it has one, or never had one."""
+    match part:
+        case ToolCall(signature=None, id=call_id):
+            return call_id
+        case Text(signature=None, text=text) if text:
+            return _key(text_key(text), conversation)
+        case _:
+            return ""
+
+
 def _key(name: str, conversation: str) -> str:
     if not name.startswith(_TEXT):
         return name
     return f"{conversation} {name}" if conversation else ""
 
 
-class InteractionStore:
-    """The latest interactions, for clients that name one later; each with the steps of its whole conversation."""
+class _Named(Generic[Value]):
+    """Values that clients name, and may delete."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._kept = _Latest[bytes](max_bytes, len)
+    kind: ClassVar[Kind]
 
-    def keep(self, interaction: Json, earlier: list[Json]) -> None:
-        """Store an interaction and the steps before its own."""
-        self._kept.put(interaction["id"], msgspec.json.encode((interaction, earlier)))
+    def __init__(self, max_bytes: int, size: Callable[[Value], int]) -> None:
+        self.elsewhere: Elsewhere | None = None
+        self._kept = _Latest[Value](max_bytes, size)
 
-    def take_new(self, max_bytes: int) -> dict[str, bytes]:
-        """Stored interactions that no earlier call of this function has given, as `restore` takes them."""
+    def take_new(self, max_bytes: int) -> dict[str, Value]:
+        """Stored values that no earlier call of this function has given."""
         return self._kept.take_new(max_bytes)
 
-    def restore(self, kept: Mapping[str, bytes]) -> None:
+    def restore(self, kept: Mapping[str, Value]) -> None:
         """Take over what another daemon has stored."""
         for name, value in kept.items():
             self._kept.put(name, value)
+
+    def drop(self, name: str) -> None:
+        """Store a value no longer, on any node."""
+        self.forget(name)
+        if self.elsewhere is not None:
+            self.elsewhere.drop(self.kind, name)
+
+    def forget(self, name: str) -> None:
+        """Store a value here no longer."""
+        self._kept.drop(name)
+
+
+class InteractionStore(_Named[bytes]):
+    """The latest interactions, for clients that name one later; each with the steps of its whole conversation."""
+
+    kind = "interaction"
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        super().__init__(max_bytes, len)
+
+    def keep(self, interaction: Json, earlier: list[Json]) -> None:
+        """Store an interaction and the steps before its own."""
+        name, value = interaction["id"], msgspec.json.encode((interaction, earlier))
+        self._kept.put(name, value)
+        if self.elsewhere is not None:
+            self.elsewhere.put("interaction", name, value)
+
+    async def recall(self, name: str) -> None:
+        """Ask other nodes for an interaction that this one lacks."""
+        if self.elsewhere is not None and name not in self._kept:
+            self.restore(await self.elsewhere.find("interaction", [name]) or {})
 
     def get(self, name: str) -> tuple[Json, list[Json]] | None:
         """An interaction and the steps before its own; None when it is not stored, or no longer."""
         kept = self._kept.get(name)
         return None if kept is None else msgspec.json.decode(kept, type=tuple[Json, list[Json]])
-
-    def drop(self, name: str) -> None:
-        """Store an interaction no longer."""
-        self._kept.drop(name)
 
 
 class _Stored(msgspec.Struct):
@@ -214,11 +294,20 @@ class StoredExchange(msgspec.Struct, frozen=True):
         return len(self.items) + len(self.response)
 
 
-class ResponseStore:
+class _Linked(msgspec.Struct, frozen=True, array_like=True):
+    """An exchange for other nodes, with the ids of the latest responses before it."""
+
+    exchange: StoredExchange
+    before: tuple[str, ...]
+
+
+class ResponseStore(_Named[StoredExchange]):
     """The latest exchanges of the Responses API, for clients that name one by `previous_response_id`."""
 
+    kind = "response"
+
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._kept = _Latest[StoredExchange](max_bytes, lambda kept: kept.size)
+        super().__init__(max_bytes, lambda kept: kept.size)
 
     def keep(self, body: bytes, response: Json, account: AccountId | None = None) -> None:
         """Store an exchange, unless the client has set `store` to false. `account` is the one that stores it itself."""
@@ -235,23 +324,48 @@ class ResponseStore:
             account=account,
         )
         self._kept.put(name, kept)
+        if self.elsewhere is not None:
+            linked = _Linked(kept, tuple(self._before(kept)))
+            self.elsewhere.put("response", name, msgspec.msgpack.encode(linked))
 
-    def take_new(self, max_bytes: int) -> dict[str, StoredExchange]:
-        """Stored exchanges that no earlier call of this function has given."""
-        return self._kept.take_new(max_bytes)
+    def _before(self, kept: StoredExchange) -> Iterator[str]:
+        """The ids of the latest responses before an exchange, as far as they are known."""
+        for _ in range(LINKS):
+            if not kept.previous:
+                return
+            yield kept.previous
+            if (earlier := self._kept.get(kept.previous)) is None:
+                return
+            kept = earlier
 
-    def restore(self, kept: Mapping[str, StoredExchange]) -> None:
-        """Take over what another daemon has stored."""
-        for name, value in kept.items():
-            self._kept.put(name, value)
+    async def recall(self, name: str) -> None:
+        """Ask other nodes for a response and those before it, as far as this one lacks them."""
+        for _ in range(MAX_DEPTH // LINKS + 1):
+            lacking = self._lacking(name)
+            if not lacking or not (found := await self._find([lacking])):
+                return
+            await self._find([each for each in found[0].before if each not in self._kept])
+
+    def _lacking(self, name: str) -> str:
+        """The latest response of a conversation that is not stored here; empty if all are."""
+        for _ in range(MAX_DEPTH):
+            if not name or (kept := self._kept.get(name)) is None:
+                return name
+            name = kept.previous
+        return ""
+
+    async def _find(self, names: Sequence[str]) -> list[_Linked]:
+        """Take over responses from other nodes."""
+        if self.elsewhere is None or not names:
+            return []
+        found = await self.elsewhere.find("response", names) or {}
+        linked = {name: msgspec.msgpack.decode(value, type=_Linked) for name, value in found.items()}
+        self.restore({name: each.exchange for name, each in linked.items()})
+        return list(linked.values())
 
     def get(self, name: str) -> StoredExchange | None:
         """The exchange that ended in a response; None when it is not stored, or no longer."""
         return self._kept.get(name)
-
-    def drop(self, name: str) -> None:
-        """Store an exchange no longer."""
-        self._kept.drop(name)
 
     def items(self, name: str) -> list[Json] | None:
         """All items of the conversation up to a response; None when any of them is no longer stored."""
@@ -272,7 +386,7 @@ class ResponseStore:
 
         The call stays as it is when the response is not stored: the upstream may know it.
         """
-        if call.protocol != "openai-responses" or _PREVIOUS not in call.body:
+        if not _names_previous(call):
             return call
         body = object_of(json_of(call.body))
         name = string_of(body.get("previous_response_id"))
@@ -283,3 +397,12 @@ class ResponseStore:
         if kept.account is not None:
             whole["input"] = without_identity(whole["input"])
         return msgspec.structs.replace(call, body=msgspec.json.encode(whole), home=kept.account, short=call.body)
+
+    async def recalled(self, call: Call) -> None:
+        """Ask other nodes for the conversation that the call's `previous_response_id` names."""
+        if self.elsewhere is not None and _names_previous(call):
+            await self.recall(string_of(object_of(json_of(call.body)).get("previous_response_id")))
+
+
+def _names_previous(call: Call) -> bool:
+    return call.protocol == "openai-responses" and _PREVIOUS in call.body

@@ -96,7 +96,14 @@ class Watch:
         self.may_repeat = False
         self._calls: dict[int, str] = {}
         self._texts: dict[int, TextKey] = {}
+        self._unsigned_texts: list[TextKey] = []
         self._text_signatures: dict[int, Signature | None] = {}
+
+    @property
+    def unsigned(self) -> list[str]:
+        """The ids of tool calls, and the keys of texts, that have no signature."""
+        calls = (name for name in self._calls.values() if name not in self.signatures)
+        return [*calls, *(key.value for key in self._unsigned_texts)]
 
     @property
     def uncalled(self) -> bool:
@@ -166,7 +173,9 @@ class Watch:
                 self._text_signatures[index] = event.signature
             case PartEnd(index=index) if index in self._texts:
                 key, signature = self._texts.pop(index), self._text_signatures.pop(index, None)
-                if signature is not None and key.size:
+                if signature is None:
+                    self._unsigned_texts.append(key)
+                elif key.size:
                     self.signatures[key.value] = signature
             case _:
                 pass

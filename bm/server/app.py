@@ -17,7 +17,7 @@ from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
 from bm.gateway import stored
 from bm.gateway.call import Call, Client, check_model, conversation_of, json_object, new_id, read_head
-from bm.gateway.exchange import Exchange
+from bm.gateway.exchange import serve
 from bm.gateway.fault import own_fault
 from bm.gateway.reply import error_headers
 from bm.gateway.services import Services
@@ -155,9 +155,10 @@ class _Request:
                 await self._json(200, body)
             case StoredRoute():
                 about = (found.response, found.action, self._query)
+                await self._services.responses.recall(found.response)
                 await self._json(200, await stored.answer(self._services, self._method, *about))
             case InteractionsRoute(name=name) if name:
-                whole, _ = self._interaction(name, "")
+                whole, _ = await self._interaction(name, "")
                 if self._method == "DELETE":
                     self._services.interactions.drop(name)
                 await self._json(200, {} if self._method == "DELETE" else whole)
@@ -202,7 +203,8 @@ class _Request:
         )
         await self._run(call, self._client)
 
-    def _interaction(self, name: str, param: str) -> tuple[Json, list[Json]]:
+    async def _interaction(self, name: str, param: str) -> tuple[Json, list[Json]]:
+        await self._services.interactions.recall(name)
         if (kept := self._services.interactions.get(name)) is None:
             raise RequestError(Failure(kind="not_found", message=f"there is no interaction {name}", param=param))
         return kept
@@ -213,7 +215,7 @@ class _Request:
         given = json_object(body)
         earlier: list[Json] = []
         if name := string_of(given.get("previous_interaction_id")):
-            whole, before = self._interaction(name, "previous_interaction_id")
+            whole, before = await self._interaction(name, "previous_interaction_id")
             earlier = [*before, *whole["steps"]]
         asked = interactions.decode(given, earlier)
         document = msgspec.json.encode(asked.body)
@@ -234,15 +236,17 @@ class _Request:
         )
         own = new_id("int_")
 
-        def keep(interaction: Json) -> None:
+        async def keep(interaction: Json) -> None:
             if given.get("store") is not False:
                 self._services.interactions.keep(interaction, asked.steps)
+            if self._services.elsewhere is not None:
+                await self._services.elsewhere.settled()
 
         await self._run(call, InteractionsClient(self._client, interactions.Writer(own, asked.model), keep))
 
     async def _run(self, call: Call, client: Client) -> None:
         """Run the call. If the client disconnects, it is cancelled together with its upstream request."""
-        await self._client.while_there(Exchange(self._services, call, client).run())
+        await self._client.while_there(serve(self._services, call, client))
 
     async def _refuse(self, failure: Failure) -> None:
         status, body = CODECS[self._protocol].encode_error(failure, self._id)

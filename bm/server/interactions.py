@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import msgspec
 
@@ -17,7 +17,7 @@ from bm.upstream.headers import Headers
 class InteractionsClient:
     """Writes a response to generateContent as an interaction. `keep` is handed one that is complete."""
 
-    def __init__(self, client: Client, writer: Writer, keep: Callable[[Json], None]) -> None:
+    def __init__(self, client: Client, writer: Writer, keep: Callable[[Json], Awaitable[None]]) -> None:
         self._client, self._writer, self._keep = client, writer, keep
         self._parser = sse.Parser()
         self._status, self._headers = 0, list[tuple[str, str]]()
@@ -46,7 +46,7 @@ class InteractionsClient:
             last = self._events(rest)
             if self._writer.failure is None:
                 last += _written(self._writer.end()) + sse.encode(b"[DONE]")
-                self._keep(self._writer.whole())
+                await self._keep(self._writer.whole())
             await self._client.end(last)
             return
         answer = object_of(json_of(rest))
@@ -54,7 +54,7 @@ class InteractionsClient:
             for _ in self._writer.feed(answer):
                 pass
             answer = self._writer.whole()
-            self._keep(answer)
+            await self._keep(answer)
         else:
             answer = {"error": error_object(object_of(answer.get("error")))}
         body = msgspec.json.encode(answer)

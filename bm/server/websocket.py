@@ -21,7 +21,7 @@ from bm import sse
 from bm.chat.parts import Json
 from bm.errors import Failure, RequestError
 from bm.gateway.call import Call, conversation_of, json_object, new_id, read_head
-from bm.gateway.exchange import Exchange
+from bm.gateway.exchange import serve
 from bm.gateway.fault import own_fault
 from bm.gateway.services import Services
 from bm.keys.key import MAIN
@@ -178,7 +178,7 @@ class Connection:
             if given.get("generate") is False:
                 await self._prepare(body, client)
             else:
-                await Exchange(self._services, self._call(name, body), client).run()
+                await serve(self._services, self._call(name, body), client)
                 self._keep(body, client.response)
         except RequestError as error:
             status, refusal = encode_error(error.failure, name)

@@ -14,7 +14,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from hashlib import sha1
+from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,13 +134,15 @@ class Store:
             await asyncio.sleep(_FIRST_PAUSE)
 
     async def close(self) -> None:
-        """Send what is to be sent later, and close all connections."""
+        """Send what is to be sent later, and close all connections. From then on the store is away."""
         if not self.is_away:
             try:
                 async with asyncio.timeout(self._limit):
                     await self._flush()
             except (StoreAway, TimeoutError):
                 pass
+        self._reason = self._reason or "this node has left"
+        self._here.clear()
         await close(self._client)
         await close(self._follower)
 
@@ -161,6 +163,32 @@ class Store:
                     self.leave(*explained(error))
                     raise StoreAway(self._reason) from None
                 raise
+
+    async def batch(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands together, in order. What one of them fails with is its result.
+
+        Raises:
+            StoreAway: the store cannot be asked now. Some may have had their effect nevertheless.
+        """
+        async with self._slots:
+            return await self._together(commands)
+
+    async def _together(self, commands: Sequence[Command]) -> list[Any]:
+        if self.is_away:
+            raise StoreAway(self._reason)
+        pipeline = self._client.pipeline(transaction=False)
+        for words in commands:
+            pipeline.execute_command(*words)
+        try:
+            results: list[Any] = await pipeline.execute(raise_on_error=False)
+        except FAILURES as error:
+            self.leave(*explained(error))
+            raise StoreAway(self._reason) from None
+        for result in results:
+            if isinstance(result, Exception) and is_disturbance(result):
+                self.leave(*explained(result))
+                raise StoreAway(self._reason)
+        return results
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Word] = ()) -> Any:
         """Run a script. `keys` are all keys that it touches.
@@ -346,25 +374,17 @@ class Store:
             StoreAway: the store cannot be asked now.
         """
         while self._later:
-            if self.is_away:
-                raise StoreAway(self._reason)
             batch = [self._later[at] for at in range(min(_BATCH, len(self._later)))]
-            pipeline = self._client.pipeline(transaction=False)
-            for words in batch:
-                pipeline.execute_command(*words)
-            try:
-                results = await pipeline.execute(raise_on_error=False)
-            except FAILURES as error:
-                self.leave(*explained(error))
-                raise StoreAway(self._reason) from None
-            for result in results:
-                if isinstance(result, Exception) and is_disturbance(result):
-                    self.leave(*explained(result))
-                    raise StoreAway(self._reason)
+            await self._together(batch)
             for words in batch:
                 # More may have come meanwhile, and the bound have dropped some of these.
                 if self._later and self._later[0] is words:
                     self._later_bytes -= _size(self._later.popleft())
+
+
+def digest(text: str) -> str:
+    """A short name that stands for a text of any length and content, for keys."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _size(words: Command) -> int:

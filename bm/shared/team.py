@@ -18,6 +18,7 @@ from bm.errors import ConfigError
 from bm.gateway.services import Services
 from bm.shared.limits import SharedLimits
 from bm.shared.nodes import Load, Node, Nodes
+from bm.shared.parts import Parts
 from bm.shared.replication import Replication
 from bm.shared.store import Store, StoreAway
 from bm.shared.switches import Edit
@@ -115,4 +116,5 @@ async def join(services: Services, paths: Paths, edit: Edit | None, *, version: 
     services.common = limits
     team.work["sharing budgets and rates"] = limits.keep_in_step
     team.last.append(limits.step)
+    team.work |= Parts(store, nodes, services).work
     return team

@@ -100,7 +100,7 @@ async def translated_request(case: Case, protocol: ProtocolName) -> tuple[Upstre
     target = target_for(protocol, case.id)
     provider = providers()[target.provider]
     adapter, attempt = Adapter(call_of(case), SignatureStore(), Rules()), Attempt(target=target)
-    await adapter.inline_media(attempt, provider, _fetched)
+    await adapter.fetch_missing(attempt, provider, _fetched)
     upstream = adapter.prepare(attempt, provider, Access(key="key"))
     body = json.loads(upstream.request.body)
     found = validators().validate_request(api_of(protocol, stream=adapter.call.stream), body, compat=False)

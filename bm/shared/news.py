@@ -1,0 +1,71 @@
+"""What nodes tell all others: a stream of the store with the latest news, which every node reads as it comes.
+
+A node that starts, or returns after it was cut off, reads what it has missed, as far as the stream goes back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeAlias
+
+import msgspec
+
+from bm.shared.store import Command, Store, StoreAway
+
+LENGTH = 20_000
+"""News that the stream holds, about."""
+
+Kind: TypeAlias = str
+Id: TypeAlias = tuple[int, int]
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One piece of news about a `subject`, `age` seconds old. Later ones have greater ids."""
+
+    id: Id
+    subject: str
+    value: str
+    age: float
+
+
+class News:
+    """Reads the stream, and hands each piece to whom it concerns. Its own are passed over."""
+
+    def __init__(self, store: Store, node: str) -> None:
+        self._store, self.node = store, node
+        self.key = store.key("news")
+        self._last = "0-0"
+        self._readers: dict[Kind, Callable[[Item], None]] = {}
+
+    def on(self, kind: Kind, read: Callable[[Item], None]) -> None:
+        """Hand news of a kind to `read`."""
+        self._readers[kind] = read
+
+    def words(self, kind: Kind, subject: str, value: str) -> Command:
+        """The command that tells all other nodes."""
+        item = msgspec.json.encode((self.node, kind, subject, value))
+        return ("XADD", self.key, "MAXLEN", "~", LENGTH, "*", "v", item)
+
+    async def keep_reading(self) -> None:
+        """Read news as they come, until cancelled."""
+        while True:
+            await self._store.until_here()
+            with suppress(StoreAway):
+                await self._read()
+
+    async def _read(self) -> None:
+        """Read a page, and wait for news if there are none yet."""
+        for name, item in await self._store.follow(self.key, self._last):
+            self._last = name
+            node, kind, subject, value = msgspec.json.decode(item, type=tuple[str, str, str, str])
+            if node != self.node and (read := self._readers.get(kind)):
+                id = id_of(name)
+                read(Item(id, subject, value, max(0.0, time.time() - id[0] / 1000)))
+
+
+def id_of(text: str) -> Id:
+    """The place of an entry in the stream: milliseconds, and a number within them."""
+    milliseconds, _, number = text.partition("-")
+    return int(milliseconds), int(number)

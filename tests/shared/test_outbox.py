@@ -1,0 +1,83 @@
+"""Commands go out in order, together, and again after the store was away."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from bm.shared.outbox import Outbox
+from bm.shared.store import Store
+from bm.tasks import spawn
+from tests.shared.nodes import nodes, until
+from tests.support.valkey import Valkey
+
+
+async def test_commands_go_out_in_order_and_are_answered(valkey: Valkey) -> None:
+    answers: list[Any] = []
+    async with nodes(valkey.url, "a") as (node,):
+        for number in range(1_200):
+            node.outbox.put(("RPUSH", "list", number), answers.append)
+        await node.settled()
+        assert answers == list(range(1, 1_201))
+        assert await node.store.command("LRANGE", "list", 0, -1) == [b"%d" % number for number in range(1_200)]
+
+
+async def test_a_function_says_at_the_last_moment_what_is_sent(valkey: Valkey) -> None:
+    waiting, answers = [1], list[Any]()
+    async with nodes(valkey.url, "a") as (node,):
+        node.outbox.put(lambda: ("SET", "sum", sum(waiting)))
+        node.outbox.put(lambda: None, answers.append)
+        waiting.append(2)
+        await node.settled()
+        assert await node.store.get("sum") == b"3" and answers == []
+
+
+async def test_a_command_that_is_refused_holds_up_no_other(valkey: Valkey) -> None:
+    answers: list[Any] = []
+    async with nodes(valkey.url, "a") as (node,):
+        node.outbox.put(("HSET", "only half"), answers.append)
+        node.outbox.put(("SET", "next", 1), answers.append)
+        await node.settled()
+        assert answers in ([True], [b"OK"]) and await node.store.get("next") == b"1"
+
+
+async def test_what_was_put_while_the_store_was_away_is_sent_on_return(fresh: Valkey) -> None:
+    async with nodes(fresh.url, "a") as (node,):
+        fresh.stop()
+        node.outbox.put(("SET", "kept", 1))
+        await until(lambda: node.store.is_away)
+        await node.outbox.settled()
+        node.outbox.put(("SET", "too", 1))
+        fresh.start()
+        await until(lambda: not node.store.is_away)
+        await node.settled()
+        assert await node.store.get("kept") == await node.store.get("too") == b"1"
+
+
+async def test_the_oldest_goes_when_too_much_waits() -> None:
+    sent: list[Any] = []
+
+    class Slow(Store):
+        def __init__(self) -> None: ...
+
+        is_away = False
+
+        async def batch(self, commands: Any) -> list[Any]:
+            sent.extend(commands)
+            return [None] * len(commands)
+
+    outbox = Outbox(Slow(), most=2)
+    for number in range(3):
+        outbox.put(("SET", "key", number))
+    sending = spawn(outbox.keep_sending(), "sending")
+    await outbox.settled()
+    sending.cancel()
+    assert sent == [("SET", "key", 1), ("SET", "key", 2)]
+
+
+async def test_no_response_waits_longer_than_a_moment(fresh: Valkey) -> None:
+    async with nodes(fresh.url, "a") as (node,):
+        with fresh.silent():
+            node.outbox.put(("SET", "key", 1))
+            async with asyncio.timeout(1.5):
+                await node.outbox.settled()
