@@ -10,10 +10,11 @@ import asyncio
 import hashlib
 import logging
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -43,6 +44,8 @@ LOOK_EVERY: Final = 2.0
 
 PAUSE: Final = 5.0
 """Seconds after a failure for which what was read last is taken at once. A connection takes as long to fail."""
+SILENCE: Final = 10.0
+"""Seconds for which the database may say nothing. That its machine still answers does not mean that it does."""
 STANDSTILL: Final = 120
 """Seconds after which the server ends a transaction of a node that does nothing in it. A token may take a minute."""
 _NOTE: Final = "accounts in the database"
@@ -62,6 +65,8 @@ class DatabaseVault:
         self._held: Stored | None = None
         self._is_made = False
         self._failed_at = -math.inf
+        self._asked_at: tuple[int, float] | None = None
+        """The socket on which the database is asked for the version, and since when."""
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
@@ -155,7 +160,11 @@ class DatabaseVault:
         # A thread of its own: it waits all the time, and the process ends without it.
         threading.Thread(target=self._follow, args=(done,), name="bm-accounts", daemon=True).start()
         try:
-            await asyncio.Event().wait()
+            while True:
+                await asyncio.sleep(LOOK_EVERY)
+                asked = self._asked_at
+                if asked is not None and time.monotonic() - asked[1] > SILENCE:
+                    _cut(asked[0])
         finally:
             done.set()
 
@@ -165,6 +174,7 @@ class DatabaseVault:
                 with self.connected() as connection:
                     self._listen(connection, done)
             except AccountError as error:
+                self._asked_at = None
                 self._failed(error)
             except Exception as error:  # noqa: BLE001 - the edge of the thread
                 report("following the accounts", error, " and was started again")
@@ -173,7 +183,10 @@ class DatabaseVault:
     def _listen(self, connection: Connection, done: threading.Event) -> None:
         connection.execute(b"LISTEN " + tables.CHANNEL.encode())
         while not done.is_set():
-            if self.problem or self._held is None or tables.version_of(connection) != self._held.version:
+            self._asked_at = connection.fileno(), time.monotonic()
+            version = tables.version_of(connection)
+            self._asked_at = None
+            if self.problem or self._held is None or version != self._held.version:
                 self.read(probe=True)
             for _ in connection.notifies(timeout=LOOK_EVERY, stop_after=1):
                 """A node has changed something."""
@@ -255,6 +268,12 @@ class _Keys:
             return tables.with_keys(rows, change(tables.keys_of(rows, where)))
 
         return tables.keys_of(self._vault.change(make, patience).rows, where)
+
+
+def _cut(descriptor: int) -> None:
+    """End the connection of a socket, which wakes the thread that waits for it."""
+    with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as duplicate, suppress(OSError):
+        duplicate.shutdown(socket.SHUT_RDWR)
 
 
 def _limit(connection: Connection, patience: float) -> None:

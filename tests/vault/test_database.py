@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from bm.accounts.account import Account
@@ -224,6 +225,30 @@ async def test_while_the_server_is_away_a_node_goes_on_and_changes_nothing(
         node("two").accounts.update(adding(Account(name="home", key="secret-of-home")))
         await until(lambda: one.stamp() != before)
     assert [each.name for each in one.accounts.load().accounts] == ["work", "home"]
+
+
+async def test_a_server_that_stands_still_is_away(
+    node: Node, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(module, "SILENCE", 0.2)
+    one = node()
+    one.accounts.update(adding(WORK))
+    assert postgres.process is not None
+    main = psutil.Process(postgres.process.pid)
+    async with followed(one):
+        before = one.stamp()
+        node("two").accounts.update(adding(Account(name="home", key="secret-of-home")))
+        await until(lambda: one.stamp() != before)
+        family = [main, *main.children(recursive=True)]
+        for each in family:
+            each.suspend()
+        try:
+            await until(lambda: one.problem)
+        finally:
+            for each in family:
+                each.resume()
+        await until(lambda: not one.problem)
 
 
 async def test_a_node_without_the_new_seal_goes_on_until_it_has_it(
