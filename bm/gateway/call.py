@@ -103,6 +103,13 @@ class Client(Protocol):
     async def send(self, data: bytes) -> None:
         """Send a piece of the body."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `send_now` may be called: a piece need not wait for those before."""
+
+    def send_now(self, data: bytes) -> None:
+        """Send a piece of the body without waiting."""
+
     async def end(self, rest: bytes = b"") -> None:
         """Send the last piece of the body and end the response."""
 

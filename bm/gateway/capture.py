@@ -54,6 +54,14 @@ class Capture:
         self._copy(data)
         await self._client.send(data)
 
+    @property
+    def is_ready(self) -> bool:
+        return self._client.is_ready
+
+    def send_now(self, data: bytes) -> None:
+        self._copy(data)
+        self._client.send_now(data)
+
     async def end(self, rest: bytes = b"") -> None:
         self._copy(rest)
         self.ended = True

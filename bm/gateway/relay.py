@@ -78,6 +78,10 @@ class Deadline:
         finally:
             self._waiting = None
 
+    def extend(self, due: float) -> None:
+        """Wait longer. The timer is moved when it fires."""
+        self._due = max(self._due, due)
+
     def _set(self, due: float) -> None:
         self.close()
         if due < _NEVER:
@@ -150,6 +154,7 @@ class Relay:
         Raises:
             ClientStalled: the client has read nothing for `timeouts.idle` seconds.
         """
+        self._response.hand_over(self._pass_on)
         try:
             return await self._relay()
         except ClientStalled:
@@ -157,7 +162,28 @@ class Relay:
         except Exception as error:  # noqa: BLE001 - a fault of bm's own ends this response, not what runs it
             return await self._break_off(own_fault(error))
         finally:
+            self._response.hand_over(None)
             self._deadline.close()
+
+    def _pass_on(self) -> bool:
+        """Pass on what has arrived while the task waits, if it is pieces of a text alone, which most of a stream is.
+
+        Returns whether it was: waking the task would cost as much again.
+        """
+        if not (self.committed and self._begun and self._client.is_ready):
+            return False
+        chunk = self._response.read_now()
+        passed = self._pipe.pass_pieces(chunk)
+        if passed is None:
+            self._response.unread(chunk)
+            return False
+        if passed:
+            self._client.send_now(passed)
+            self._last_sent = self._now()
+        self._last_item = self._last_content = self._now()
+        self._running.hear()
+        self._deadline.extend(self._next_due()[1])
+        return True
 
     async def _break_off(self, failure: Failure) -> Failure:
         """End the response by an error of its protocol, or by a broken connection if not even that can be written."""
@@ -329,6 +355,7 @@ class Relay:
                     raise TimeoutError
                 return await self._deadline.wait(due, self._response.read_some())
             except TimeoutError:
+                name, _ = self._next_due()
                 if name == "end":
                     return b""
                 if name == "keep_alive":

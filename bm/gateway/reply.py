@@ -36,7 +36,11 @@ class WaitingClient:
     def __init__(self, client: Client) -> None:
         self._client, self.opened, self.started = client, False, False
         self._rest: bytes | None = None
-        self.send, self.cut = client.send, client.cut
+        self.send, self.send_now, self.cut = client.send, client.send_now, client.cut
+
+    @property
+    def is_ready(self) -> bool:
+        return self._client.is_ready
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of the response, unless it has been sent."""

@@ -27,7 +27,7 @@ from bm.chat.signature import Signature, TextKey
 from bm.errors import Failure
 from bm.protocols.codec import StreamDecoder, StreamEncoder
 from bm.protocols.framing import EventBuffer, EventParser, frames_of, last_frame, length_of
-from bm.protocols.pieces import Pieces
+from bm.protocols.pieces import Pieces, Run
 from bm.protocols.reading import json_of, object_of, objects_of
 
 _TERMINATORS = (b"message_stop", b"[DONE]")
@@ -58,6 +58,9 @@ class ResponsePipe(Protocol):
 
     def feed(self, chunk: bytes) -> bytes:
         """Take bytes of the upstream; return what can go to the client."""
+
+    def pass_pieces(self, chunk: bytes) -> bytes | None:
+        """As `feed`, for bytes that hold pieces of a text and nothing else; None, and nothing is taken, for others."""
 
     def close(self) -> bytes:
         """The upstream's stream has ended: return the rest, or an in-stream error if it was cut."""
@@ -234,12 +237,19 @@ class PassThrough:
         passed = []
         for run, rest in self._pieces.split(chunk):
             if run is not None:
-                self.watch.items += run.count
-                self.watch.see_pieces(run.piece, run.count)
-                passed.append(run.data)
+                passed.append(self._passed_run(run))
             elif not self.ended:
                 passed.append(self._read(rest))
         return passed[0] if len(passed) == 1 else b"".join(passed)
+
+    def pass_pieces(self, chunk: bytes) -> bytes | None:
+        run = None if self.ended else self._pieces.only(chunk)
+        return None if run is None else self._passed_run(run)
+
+    def _passed_run(self, run: Run) -> bytes:
+        self.watch.items += run.count
+        self.watch.see_pieces(run.piece, run.count)
+        return run.data
 
     def _read(self, chunk: bytes) -> bytes:
         if self._cut_line_end or chunk.endswith(b"\r"):

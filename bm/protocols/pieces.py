@@ -95,6 +95,17 @@ class Pieces:
         self._tail, self.known = b"", False
         return run, data[size:]
 
+    def only(self, chunk: bytes) -> Run | None:
+        """The run that a chunk is; None, and nothing is taken, where it is something else or not whole events."""
+        if not self.known or not chunk.endswith(_END):
+            return None
+        data = self._tail + chunk if self._tail else chunk
+        run = self._run(data)
+        if run is None or len(run.data) < len(data):
+            return None
+        self._tail, self._misses = b"", 0
+        return run
+
     def rest(self) -> bytes:
         """What is kept of an event that is not complete, for the parser."""
         tail, self._tail, self.known = self._tail, b"", False

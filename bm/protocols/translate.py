@@ -10,7 +10,7 @@ from bm.protocols.answer_repair import AnswerRepair
 from bm.protocols.codec import StreamDecoder, StreamEncoder
 from bm.protocols.framing import EventParser, last_frame
 from bm.protocols.passthrough import Watch
-from bm.protocols.pieces import Pieces
+from bm.protocols.pieces import Pieces, Run
 from bm.protocols.tools import SingleCall, restore
 
 _NOTHING: Sequence[Event] = ()
@@ -72,11 +72,18 @@ class Translation:
         written = []
         for run, rest in self._pieces.split(chunk):
             if run is not None:
-                self.watch.items += run.count
-                written.append(self._through([run.piece]))
+                written.append(self._written_run(run))
             else:
                 written.append(self._read(rest))
         return b"".join(written)
+
+    def pass_pieces(self, chunk: bytes) -> bytes | None:
+        run = None if self.ended else self._pieces.only(chunk)
+        return None if run is None else self._written_run(run)
+
+    def _written_run(self, run: Run) -> bytes:
+        self.watch.items += run.count
+        return self._through([run.piece])
 
     def _read(self, chunk: bytes) -> bytes:
         items = self._parser.feed(chunk)

@@ -161,6 +161,11 @@ class AsgiClient:
         """Send the last chunk and complete the response."""
         await self._send({"type": "http.response.body", "body": rest, "more_body": False})
 
+    is_ready = False
+
+    def send_now(self, data: bytes) -> None:
+        raise NotImplementedError
+
     async def cut(self) -> None:
         """Leave the response without its end. The connection is closed once the exchange is over: see `Cut`."""
         self.is_cut = True

@@ -180,6 +180,13 @@ class DirectClient:
         if not self.disconnected and (framed := self._framed(data)):
             self._connection.transport.write(framed)
 
+    @property
+    def is_ready(self) -> bool:
+        return not (self._connection.flow.write_paused or self.disconnected)
+
+    def send_now(self, data: bytes) -> None:
+        self._connection.transport.write(self._framed(data))
+
     async def end(self, rest: bytes = b"") -> None:
         """Send the last piece and complete the response."""
         if self._connection.flow.write_paused and not self.disconnected:

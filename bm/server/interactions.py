@@ -61,6 +61,11 @@ class InteractionsClient:
         await self._client.start(self._status, [*self._headers, ("content-length", str(len(body)))])
         await self._client.end(body)
 
+    is_ready = False
+
+    def send_now(self, data: bytes) -> None:
+        raise NotImplementedError
+
     async def cut(self) -> None:
         await self._client.cut()
 

@@ -77,6 +77,11 @@ class WebSocketClient:
             error = object_of(json_of(b"".join(self._body))).get("error")
             await self.message(msgspec.json.encode({"type": "error", "status": self._status, "error": error}))
 
+    is_ready = False
+
+    def send_now(self, data: bytes) -> None:
+        raise NotImplementedError
+
     async def cut(self) -> None:
         # A client that has stopped reading takes no close either.
         with contextlib.suppress(TimeoutError):

@@ -7,7 +7,7 @@ which could carry over from one account to another; and no limit on connections,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -82,6 +82,15 @@ class UpstreamResponse:
             return self._unpacked(connection, self._decoder)
         except Undecodable as error:
             raise UpstreamError(_cut(error, self._provider)) from error
+
+    def unread(self, data: bytes) -> None:
+        """What was read last will be read again."""
+        self._peeked = data
+
+    def hand_over(self, taker: Callable[[], bool] | None) -> None:
+        """Let `taker` read what arrives while a task waits for it. The task goes on when it returns false."""
+        if self._connection is not None and self._decoder is None:
+            self._connection.taker = taker
 
     def _unpacked(self, connection: Connection, decoder: Decoder) -> bytes:
         while True:

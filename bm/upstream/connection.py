@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from typing import Final, cast
 
 from bm.upstream.tls import ResumingContext
@@ -27,7 +28,8 @@ class Connection(asyncio.Protocol):
     """A connection to one server, for one request at a time.
 
     It is in `open_ones` as long as it is open. `response` is what has arrived of the response to the last request.
-    `idle_since` is for the pool: when the last request ended.
+    `idle_since` is for the pool: when the last request ended. `taker` is asked to take what arrives while a task waits
+    for it; the task goes on if it returns false.
     """
 
     def __init__(self, open_ones: set[Connection]) -> None:
@@ -39,6 +41,7 @@ class Connection(asyncio.Protocol):
         self._unsent = memoryview(b"")
         self._busy = self._holds_back = self._paused = False
         self._session_kept = False
+        self.taker: Callable[[], bool] | None = None
         self.response = ResponseReader()
         self.idle_since = 0.0
 
@@ -69,8 +72,9 @@ class Connection(asyncio.Protocol):
         if response.size > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        if self._waiter is not None:
-            self._wake()
+        if self._waiter is None or (self.taker is not None and not response.complete and self.taker()):
+            return
+        self._wake()
 
     def eof_received(self) -> bool:
         self._end(None)
@@ -99,7 +103,7 @@ class Connection(asyncio.Protocol):
     def send(self, head: bytes, body: bytes) -> None:
         """Begin a request. A body that the server does not take yet waits."""
         self.response.begin()
-        self._fault = None
+        self._fault = self.taker = None
         self._busy = True
         if self._transport is None:
             self._end(ConnectionResetError("the connection is gone"))

@@ -50,6 +50,11 @@ class Reader:
         self.body += data
         self.received.set()
 
+    is_ready = False
+
+    def send_now(self, data: bytes) -> None:
+        raise AssertionError
+
     async def end(self, rest: bytes = b"") -> None:
         self.sent += [rest, "end"] if rest else ["end"]
         self.body += rest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import cast
 
 import httpx
@@ -216,23 +216,40 @@ class Scripted:
 
     def __init__(self, script: Iterable[bytes | float]) -> None:
         self._script = iter(script)
+        self._arrived = b""
+        self._taker: Callable[[], bool] | None = None
+
+    def hand_over(self, taker: Callable[[], bool] | None) -> None:
+        self._taker = taker
 
     def read_now(self) -> bytes:
-        return b""
+        arrived, self._arrived = self._arrived, b""
+        return arrived
+
+    def unread(self, data: bytes) -> None:
+        self._arrived = data
 
     async def read_some(self) -> bytes:
         for step in self._script:
-            if isinstance(step, bytes):
-                return step
-            await asyncio.sleep(step)
+            if isinstance(step, float):
+                await asyncio.sleep(step)
+                continue
+            self._arrived = step
+            if self._taker is None or not self._taker():
+                return self.read_now()
         return b""
 
 
 class Reader:
     """A client that takes what it is sent, each time after a pause."""
 
-    def __init__(self, pause: float = 0.0) -> None:
+    def __init__(self, pause: float = 0.0, *, is_ready: bool = False) -> None:
         self.pause, self.received = pause, b""
+        self.is_ready, self.at_once = is_ready, 0
+
+    def send_now(self, data: bytes) -> None:
+        self.received += data
+        self.at_once += 1
 
     async def start(self, status: int, headers: Headers) -> None:
         pass
@@ -345,6 +362,23 @@ async def test_a_flood_of_events_gives_way_to_others(event: bytes, monkeypatch: 
         await relay_of([CHUNK, event * 5_000], Reader(), Timeouts()).run()
         task.cancel()
     assert turns > 100
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+async def test_pieces_are_passed_on_without_the_task_while_the_client_reads(is_ready: bool) -> None:
+    client, running, cut = Reader(is_ready=is_ready), Running(ATTEMPT), [CHUNK[:30], CHUNK[30:]]
+    script = [CHUNK, CHUNK, CHUNK, CHUNK + CHUNK, b": PROCESSING\n\n", CHUNK, *cut, CHUNK, CHUNK, b"data: [DONE]\n\n"]
+    failure = await relay_of(script, client, Timeouts(), running).run()
+    assert failure is None and client.received == b"".join(script)
+    assert (client.at_once > 3) is is_ready and running.heard > running.began
+
+
+async def test_pieces_that_are_passed_on_without_the_task_keep_the_stream_alive() -> None:
+    client = Reader(is_ready=True)
+    script = [CHUNK, CHUNK, *(each for _ in range(6) for each in (0.1, CHUNK)), 5.0]
+    failure = await relay_of(script, client, Timeouts(idle=0.4)).run()
+    assert client.received.startswith(CHUNK * 8) and client.at_once == 6
+    assert failure is not None and failure.code == "idle"
 
 
 def works(seconds: float) -> None:
