@@ -31,6 +31,9 @@ BACKOFF_LIFE: Final = 7_200.0
 LIFE: Final = MAX_DELAY
 """Seconds for which everything is known that lasts until it is taken back."""
 
+MOST: Final = 20_000
+"""Facts that are kept. Clients can invent model names, which accounts are then excluded for."""
+
 _FORM: Final = 1
 """The version of the encoding of facts, as the first byte."""
 
@@ -125,8 +128,12 @@ class Facts:
         return sorted(found, key=lambda fact: (fact.at, fact.id))
 
     def expire(self, now: float) -> None:
-        """Forget what has ended."""
-        for fact in [fact for fact in self._known.values() if fact.ends <= now]:
+        """Forget what has ended, and the oldest beyond `MOST`."""
+        gone = [fact for fact in self._known.values() if fact.ends <= now]
+        if (excess := len(self._known) - len(gone) - MOST) > 0:
+            left = (fact for fact in self._known.values() if fact.ends > now)
+            gone += sorted(left, key=lambda fact: (fact.at, fact.id))[:excess]
+        for fact in gone:
             del self._known[fact.id]
             ids = self._at[fact.place]
             ids.discard(fact.id)

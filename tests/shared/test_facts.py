@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bm.shared import facts as module
 from bm.shared.facts import BACKOFF_LIFE, LIFE, Fact, FactKind, Facts, Place, decoded, encoded
 
 FACT = Fact(run="a", number=1, kind="delay", provider="gemini", account="one", proof="p", at=100.0, seconds=20.0)
@@ -44,6 +45,16 @@ def test_a_fact_ends_by_time_alone(kind: FactKind, life: float) -> None:
     facts.expire(100.0 + life)
     assert len(facts) == 0
     assert facts.at(fact.place) == []
+
+
+def test_the_oldest_facts_are_forgotten_beyond_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 3)
+    facts = Facts()
+    for number in (5, 3, 1, 4, 2):
+        facts.add(msgspec.structs.replace(FACT, number=number, at=100.0 + number))
+    facts.expire(100.0)
+    assert sorted(fact.number for fact in facts) == [3, 4, 5]
+    assert len(facts.at(FACT.place)) == 3
 
 
 def test_what_was_taken_back_stays_so_although_the_fact_arrives_later() -> None:
