@@ -68,6 +68,7 @@ class Exchange:
             stream=call.stream,
             key=call.key,
             tool=tool_of(call.headers),
+            traceparent=next((value for name, value in call.headers if name == "traceparent"), ""),
         )
         self._healing = Healing(services.remedies)
         self._adapter = Adapter(

@@ -61,7 +61,8 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
 class Record(msgspec.Struct, kw_only=True):
     """One call. `at` is Unix time, `took` and `first_content` are seconds since the call came in.
 
-    `key` is the name of the client's key, `tool` is what its user agent names. `cost` is in US dollars at list price,
+    `key` is the name of the client's key, `tool` is what its user agent names, `traceparent` its place in a trace (W3C
+    Trace Context). `cost` is in US dollars at list price,
     with what cancelled attempts cost, None while no price is known. `continuations` counts how often another target has
     continued the answer after it was cut; `shares` then holds each target's part of the usage, at its own price.
     """
@@ -89,6 +90,7 @@ class Record(msgspec.Struct, kw_only=True):
     continuations: int = 0
     shares: list[tuple[Target, Usage]] = []
     tool: str = ""
+    traceparent: str = ""
 
     @property
     def last_target(self) -> Target | None:

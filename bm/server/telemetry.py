@@ -115,10 +115,12 @@ class Telemetry:
 
     def _export(self, record: Record) -> None:
         from opentelemetry.trace import SpanKind, set_span_in_context
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         at = int(record.at * _NS)
         name, facts = self._request(record)
-        span = self._tracer.start_span(name, kind=SpanKind.SERVER, attributes=facts, start_time=at)
+        before = TraceContextTextMapPropagator().extract({"traceparent": record.traceparent})
+        span = self._tracer.start_span(name, before, SpanKind.SERVER, facts, start_time=at)
         inside = set_span_in_context(span)
         for attempt, usage in _with_usage(record):
             began = at + int(attempt.at * _NS)

@@ -20,6 +20,8 @@ from tests.support.daemon import Daemon, daemon
 
 SECRET = "sk-ant-api03-that-a-client-wrote-into-the-name-of-a-model-0123456789abcdefghijklmnop"
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +51,7 @@ def test_a_request_and_its_attempts_are_spans(bm_home: Path) -> None:
         simulator.script(Rule(error="rate_limit"), Rule(text="the answer"))
         with daemon(bm_home, settings(simulator, found.url), accounts) as running, client(running) as http:
             world = World(simulator, running, http)
-            assert world.ask("anthropic", text="the prompt").complete
+            assert world.ask("anthropic", text="the prompt", headers={"traceparent": TRACE}).complete
             assert world.ask("gemini", model=SECRET).status != 500
         requests, calls = by_kind(found)
         request, second = requests
@@ -58,6 +60,7 @@ def test_a_request_and_its_attempts_are_spans(bm_home: Path) -> None:
         assert (facts["http.response.status_code"], facts["bm.attempts"], facts["bm.key"]) == (200, 2, "main")
         assert facts["gen_ai.provider.name"] == "gcp.gemini" and facts["bm.request.id"].startswith("req_")
         refused, answered = calls[:2]
+        assert f"00-{request.trace_id.hex()}-{request.parent_span_id.hex()}-01" == TRACE, "the client's trace goes on"
         for call in (refused, answered):
             assert (call.trace_id, call.parent_span_id) == (request.trace_id, request.span_id)
             assert request.start_time_unix_nano <= call.start_time_unix_nano <= call.end_time_unix_nano
