@@ -135,19 +135,8 @@ class Failed(msgspec.Struct, frozen=True):
     failure: Failure
 
 
-Event = (
-    Start
-    | PartStart
-    | PartDelta
-    | PartSignature
-    | PartAnnotation
-    | PartEnd
-    | PartWhole
-    | UsageUpdate
-    | Finish
-    | Ping
-    | End
-    | Failed
-)
+PartEvent = PartStart | PartDelta | PartSignature | PartAnnotation | PartEnd | PartWhole
+"""What concerns one part."""
+Event = Start | PartEvent | UsageUpdate | Finish | Ping | End | Failed
 CONTENT: tuple[type, ...] = (PartDelta, PartWhole, Finish)
 """Events with which a response has begun for the client; before them it can still be retried."""

@@ -159,16 +159,13 @@ def _parts(step: Json, at: str) -> tuple[str, list[Json]]:
         case "function_result":
             return "user", [{"functionResponse": _result(step, at)}]
         case "thought":
-            thought: Json = {"text": _words(step.get("summary")), "thought": True}
+            texts = (reading.string_of(each.get("text")) for each in reading.objects_of(step.get("summary")))
+            thought: Json = {"text": "".join(texts), "thought": True}
             return "model", [thought | {"thoughtSignature": step["signature"]} if step.get("signature") else thought]
         case str(kind) if kind.endswith(("_call", "_result")):
             return "model", []
         case kind:
             raise reading.refuse(f"{at}.type", f"bm does not know the step {kind!r}")
-
-
-def _words(contents: Any) -> str:
-    return "".join(reading.string_of(each.get("text")) for each in reading.objects_of(contents))
 
 
 def _part(content: Json, at: str) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -25,16 +25,13 @@ _RULE = Rule(re.compile(r"[a-zA-Z0-9_.-]{1,64}"), re.compile(r"[^a-zA-Z0-9_.-]")
 def with_legal_keys(request: ChatRequest, protocol: ProtocolName) -> tuple[ChatRequest, Keys]:
     """Give the arguments of tools names that `protocol` takes, in definitions and history alike."""
     tools = request.tools if protocol == ANTHROPIC else ()
-    keys = {tool.name: names for tool in tools if (names := renamings(_names(tool), _RULE))}
+    given = {tool.name: object_of(object_schema(tool.schema).get("properties")) for tool in tools}
+    keys = {name: names for name, properties in given.items() if (names := renamings(properties, _RULE))}
     if not keys:
         return request, {}
     tools = tuple(_tool(tool, keys[tool.name]) if tool.name in keys else tool for tool in request.tools)
     turns = tuple(Turn(turn.role, tuple(_part(part, keys) for part in turn.parts)) for turn in request.turns)
     return msgspec.structs.replace(request, tools=tools, turns=turns), keys
-
-
-def _names(tool: Tool) -> Collection[str]:
-    return object_of(object_schema(tool.schema).get("properties")).keys()
 
 
 def _tool(tool: Tool, keys: Mapping[str, str]) -> Tool:

@@ -14,13 +14,6 @@ from bm.protocols.openai.tools import decode_tool, described_custom, described_f
 from bm.protocols.reading import array_of, elements, mapping, object_of, refuse, string, string_of
 from bm.protocols.tools import own_members, search_options
 
-_HOSTED = {
-    "web_search": "web_search",
-    "web_search_2025_08_26": "web_search",
-    "web_search_preview": "web_search",
-    "web_search_preview_2025_03_11": "web_search",
-    "code_interpreter": "code_execution",
-}
 _STRING = {"type": "string"}
 _STRINGS = {"type": "array", "items": _STRING}
 _PATCH = {
@@ -139,7 +132,9 @@ def decode_tools(owner: Json, path: str = "", *, loaded: bool = False) -> tuple[
             case {"type": "tool_search", "execution": "client"}:
                 functions.append(_decode_native(SEARCH, tool, at))
             case {"type": str(kind)}:
-                hosted.append(HostedTool(_HOSTED.get(kind, kind), RESPONSES, tool))
+                # Searches come in versions: `web_search_preview`, `web_search_2025_08_26`.
+                known = "web_search" if kind.startswith("web_search") else kind
+                hosted.append(HostedTool("code_execution" if kind == "code_interpreter" else known, RESPONSES, tool))
             case _:
                 raise refuse(at, "expected a tool with a type")
     return functions, hosted
