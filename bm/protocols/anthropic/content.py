@@ -163,8 +163,7 @@ _READERS: dict[str, Callable[[Json, str], Part]] = {
 }
 MEMBERS: dict[str, frozenset[str]] = {
     "text": frozenset({"type", "text", "citations", "cache_control"}),
-    "image": frozenset({"type", "source", "title", "cache_control"}),
-    "document": frozenset({"type", "source", "title", "cache_control"}),
+    **dict.fromkeys(("image", "document"), frozenset({"type", "source", "title", "cache_control"})),
     "thinking": frozenset({"type", "thinking", "signature"}),
     "redacted_thinking": frozenset({"type", "data"}),
     "tool_use": frozenset({"type", "id", "name", "input", "cache_control", "caller"}),

@@ -67,12 +67,8 @@ _FINISHES = (
 )
 _BLOCKS = "BLOCK_REASON_UNSPECIFIED SAFETY OTHER BLOCKLIST PROHIBITED_CONTENT IMAGE_SAFETY"
 _WIRE: dict[FinishReason, str] = {
-    "stop": "STOP",
-    "stop_sequence": "STOP",
-    "tool_calls": "STOP",
-    "pause": "MAX_TOKENS",
-    "length": "MAX_TOKENS",
-    "context_window": "MAX_TOKENS",
+    **dict.fromkeys(("stop", "stop_sequence", "tool_calls"), "STOP"),
+    **dict.fromkeys(("pause", "length", "context_window"), "MAX_TOKENS"),
     "refusal": "SAFETY",
 }
 

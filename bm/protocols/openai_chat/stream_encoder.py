@@ -96,7 +96,7 @@ class ChatStreamEncoder(PartSequencer):
         if self._request.legacy_functions:
             begun = self.chunk(start.choice, {"function_call": {"name": start.name, "arguments": ""}})
             around = self.around(start.choice, b'{"function_call":{"arguments":', b"}}")
-            return begun, _CallWriter(self, start.choice, None, around)
+            return begun, _CallWriter(self, start.choice, None, around, "{}")
         call: Json = {"index": number, "id": start.id}
         custom = start.tool_kind == "custom" or start.name in self._custom
         kind, member = ("custom", "input") if custom else ("function", "arguments")
@@ -105,7 +105,7 @@ class ChatStreamEncoder(PartSequencer):
         before = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (number, kind.encode(), member.encode())
         around = self.around(start.choice, before, b"}}]}")
         writer = _UnwrappingWriter if custom and start.tool_kind != "custom" else _CallWriter
-        return begun, writer(self, start.choice, number, around, empty_text="" if custom else "{}")
+        return begun, writer(self, start.choice, number, around, "" if custom else "{}")
 
     def whole_part(self, event: PartWhole) -> bytes:
         delta = _whole_delta(event.part)
@@ -194,20 +194,14 @@ class _TextWriter(_PieceWriter):
 class _CallWriter(_PieceWriter):
     """A call; `number` is its place among the choice's calls, None in the first form of the API.
 
-    `empty_text` is written where no piece comes: an empty string is no JSON, and clients parse it.
+    `empty` is written where no piece comes: an empty string is no JSON, and clients parse it.
     """
 
     def __init__(
-        self,
-        encoder: ChatStreamEncoder,
-        choice: int,
-        number: int | None,
-        around: tuple[bytes, bytes],
-        *,
-        empty_text: str = "{}",
+        self, encoder: ChatStreamEncoder, choice: int, number: int | None, around: tuple[bytes, bytes], empty: str
     ) -> None:
         super().__init__(*around)
-        self._encoder, self._choice, self._number, self._missing = encoder, choice, number, empty_text
+        self._encoder, self._choice, self._number, self._missing = encoder, choice, number, empty
 
     def text(self, text: str) -> bytes:
         self._missing = ""
@@ -226,8 +220,8 @@ class _CallWriter(_PieceWriter):
 class _UnwrappingWriter(_CallWriter):
     """A call of a custom tool whose free text an upstream that knows only functions has wrapped in an object."""
 
-    def __init__(self, *members: Any, **more: Any) -> None:
-        super().__init__(*members, **more)
+    def __init__(self, *members: Any) -> None:
+        super().__init__(*members)
         self._held: list[str] = []
 
     def text(self, text: str) -> bytes:

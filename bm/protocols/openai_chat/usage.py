@@ -31,14 +31,11 @@ cut: a client must not take it for complete."""
 
 
 _WORDS: dict[FinishReason, str] = {
-    "stop": "stop",
-    "stop_sequence": "stop",
-    "length": "length",
-    "context_window": "length",
+    **dict.fromkeys(("stop", "stop_sequence"), "stop"),
+    # The turn of a pause is not over, which `stop` would claim.
+    **dict.fromkeys(("length", "context_window", "pause"), "length"),
     "tool_calls": "tool_calls",
     "refusal": "content_filter",
-    # The turn is not over, which `stop` would claim.
-    "pause": "length",
 }
 
 
