@@ -72,30 +72,24 @@ _STATUS_OF_WORD: dict[str, int] = {
 
 
 class Row(msgspec.Struct, frozen=True):
-    """What a word (a code, type or reason, in lower case) or a wording means when one of `services` uses it.
+    """What words (codes, types or reasons, in lower case) or a wording mean when one of `services` uses them.
 
-    The row is limited to `statuses` when there are any. `code` replaces the service's own code.
+    The row is limited to the statuses `at`, when there are any. `code` replaces the service's own code.
     """
 
     kind: FailureKind
     services: str
-    words: frozenset[str] = frozenset()
-    wording: re.Pattern[str] | None = None
-    statuses: frozenset[int] = frozenset()
+    words: str = ""
+    wording: str = ""
+    at: tuple[int, ...] = ()
     code: str = ""
 
     def fits(self, status: int, words: Collection[str], text: str) -> bool:
         """Whether the row applies to an error with these words and this text."""
-        if self.statuses and status not in self.statuses:
+        if self.at and status not in self.at:
             return False
-        return not self.words.isdisjoint(words) or (self.wording is not None and bool(self.wording.search(text)))
-
-
-def _row(
-    kind: FailureKind, services: str, words: str = "", wording: str = "", at: Collection[int] = (), code: str = ""
-) -> Row:
-    pattern = re.compile(wording, re.I) if wording else None
-    return Row(kind, services, frozenset(words.split()), pattern, frozenset(at), code)
+        said = self.wording and re.search(self.wording, text, re.I)
+        return bool(said) or not set(self.words.split()).isdisjoint(words)
 
 
 _TOO_LONG = (
@@ -124,41 +118,37 @@ _DAILY = r"per[ _-]?day|\((?:TPD|RPD|ASPD)\)|\bdaily\b"
 
 _ROWS: tuple[Row, ...] = (
     # Groq refuses a malformed call of its own model. The request is sound.
-    _row("malformed", "Groq", "tool_use_failed"),
-    _row("quota_exhausted", "Anthropic", wording=r"specified (?:api )?usage limits|regain access"),
+    Row("malformed", "Groq", "tool_use_failed"),
+    Row("quota_exhausted", "Anthropic", wording=r"specified (?:api )?usage limits|regain access"),
     # The request asks for more than the credit pays; a smaller one is served.
-    _row("declined", "OpenRouter", wording=r"can only afford [1-9]|fewer max_tokens", at=(402, 403)),
-    _row("billing", "OpenAI", "insufficient_quota billing_hard_limit_reached billing_not_active"),
-    _row("billing", "DeepSeek", "insufficient_balance payment_required"),
-    _row("billing", "Anthropic", "billing_error", wording=r"credit balance is too low|purchase credits"),
-    _row("billing", "Google", "billing_disabled billing_not_enabled"),
-    _row("billing", "Google", wording=_NO_BILLING, at=(400, 403)),
-    _row("upstream_auth", "OpenAI", "invalid_api_key account_deactivated invalid_authentication token_expired"),
-    _row("upstream_auth", "Anthropic", "authentication_error"),
-    _row("upstream_auth", "Google", "api_key_invalid api_key_expired access_token_expired credentials_missing"),
-    _row("upstream_auth", "Google, xAI", wording=_BAD_KEY, at=(400, 403)),
+    Row("declined", "OpenRouter", wording=r"can only afford [1-9]|fewer max_tokens", at=(402, 403)),
+    Row("billing", "OpenAI", "insufficient_quota billing_hard_limit_reached billing_not_active"),
+    Row("billing", "DeepSeek", "insufficient_balance payment_required"),
+    Row("billing", "Anthropic", "billing_error", wording=r"credit balance is too low|purchase credits"),
+    Row("billing", "Google", "billing_disabled billing_not_enabled"),
+    Row("billing", "Google", wording=_NO_BILLING, at=(400, 403)),
+    Row("upstream_auth", "OpenAI", "invalid_api_key account_deactivated invalid_authentication token_expired"),
+    Row("upstream_auth", "Anthropic", "authentication_error"),
+    Row("upstream_auth", "Google", "api_key_invalid api_key_expired access_token_expired credentials_missing"),
+    Row("upstream_auth", "Google, xAI", wording=_BAD_KEY, at=(400, 403)),
     # The region is that of the network, whatever the account.
-    _row("blocked", "OpenAI", "unsupported_country_region_territory"),
-    _row("blocked", "Google, OpenAI, Anthropic", wording=_REGION, at=(400, 403, 451)),
-    _row("context_too_long", "OpenAI", "context_length_exceeded too_many_prompt_tokens"),
-    _row("context_too_long", "all", wording=_TOO_LONG, at=(400, 413, 422)),
-    _row("too_large", "Google", wording=r"request payload size exceeds", at=(400, 403)),
-    _row("too_large", "Anthropic", "request_too_large"),
-    _row(
-        "not_found",
-        "OpenAI, Groq, Together",
-        "model_not_found model_decommissioned model_not_available",
-        at=(400, 403, 404),
-    ),
-    _row("not_found", "all", wording=_RETIRED, at=(400, 403, 410)),
+    Row("blocked", "OpenAI", "unsupported_country_region_territory"),
+    Row("blocked", "Google, OpenAI, Anthropic", wording=_REGION, at=(400, 403, 451)),
+    Row("context_too_long", "OpenAI", "context_length_exceeded too_many_prompt_tokens"),
+    Row("context_too_long", "all", wording=_TOO_LONG, at=(400, 413, 422)),
+    Row("too_large", "Google", wording=r"request payload size exceeds", at=(400, 403)),
+    Row("too_large", "Anthropic", "request_too_large"),
+    Row("not_found", "OpenAI", "model_not_found", at=(400, 403, 404)),
+    Row("not_found", "Groq, Together", "model_decommissioned model_not_available", at=(400, 403, 404)),
+    Row("not_found", "all", wording=_RETIRED, at=(400, 403, 410)),
     # Metadata of a moderation, which is about the content of one request and not about the account.
-    _row("declined", "OpenRouter", "flagged_input reasons", at=(403,)),
-    _row("declined", "xAI, OpenRouter, OpenAI", "content_policy_violation content_filter", _CONTENT, at=(403,)),
-    _row("bad_request", "OpenAI", "invalid_prompt bio_policy misalignment_policy_violation data_residency_mismatch"),
-    _row("quota_exhausted", "Google", wording=r"limit:\s*0(?![\d.])", at=(429,), code=NOT_IN_TIER),
-    _row("quota_exhausted", "Google, OpenAI, Groq", wording=_DAILY, at=(429,)),
-    _row("overloaded", "Anthropic, OpenAI", "overloaded_error slow_down server_is_overloaded"),
-    _row("timeout", "OpenAI", "vector_store_timeout"),
+    Row("declined", "OpenRouter", "flagged_input reasons", at=(403,)),
+    Row("declined", "xAI, OpenRouter, OpenAI", "content_policy_violation content_filter", _CONTENT, at=(403,)),
+    Row("bad_request", "OpenAI", "invalid_prompt bio_policy misalignment_policy_violation data_residency_mismatch"),
+    Row("quota_exhausted", "Google", wording=r"limit:\s*0(?![\d.])", at=(429,), code=NOT_IN_TIER),
+    Row("quota_exhausted", "Google, OpenAI, Groq", wording=_DAILY, at=(429,)),
+    Row("overloaded", "Anthropic, OpenAI", "overloaded_error slow_down server_is_overloaded"),
+    Row("timeout", "OpenAI", "vector_store_timeout"),
 )
 """What errors say beyond their status. The first row that fits counts."""
 
