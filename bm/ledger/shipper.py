@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bm.database.connection import DatabaseAway
 from bm.errors import ConfigError
 from bm.ledger.entry import Entry
 from bm.ledger.spool import Spool, decoded
@@ -20,8 +22,13 @@ from bm.tasks import report
 if TYPE_CHECKING:
     from bm.database.connection import Connection
 
-GATHER = 0.1
-"""Seconds between two transactions, each of which waits for the database's disk."""
+GATHER = 0.5
+"""Seconds for which requests are gathered into one transaction, which costs as much as serving one. A reader on this
+node does not wait for it: see `flush`."""
+
+_SILENT = 15.0
+"""Seconds without an answer after which the database counts as away. A connection that is dead in some other way ends
+by itself: see `bm.database.connection`."""
 
 _BATCH = 500
 _FORGET_AFTER = 200
@@ -34,7 +41,7 @@ _log = logging.getLogger("bm.ledger")
 
 
 class Shipper:
-    """The thread. `problem` says why the database does not take requests now; it is empty while it does.
+    """The thread.
 
     `stored` counts requests that this run has brought there, `refused` those that the database will never take.
     `waiting` and `size` are the requests in the spool and its bytes, as of the last look. `decisions` is the number of
@@ -44,7 +51,9 @@ class Shipper:
     def __init__(self, path: Path, url: str, *, node: str, retry: float, decisions: int = 0) -> None:
         self.url, self.path = url, path
         self.stored = self.refused = self.waiting = self.size = 0
-        self.problem = ""
+        self._problem = ""
+        self._unreachable = False
+        self._busy_since: float | None = None
         self._spool = Spool(path)
         self.node, self._retry, self.decisions = node, retry, decisions
         self._changed = threading.Condition()
@@ -53,6 +62,18 @@ class Shipper:
         self._unforgotten = _FORGET_AFTER
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="ledger-shipper", daemon=True)
+
+    @property
+    def problem(self) -> str:
+        """Why the database takes no requests now; empty while it does."""
+        since = self._busy_since
+        silent = 0.0 if since is None else time.monotonic() - since
+        return self._problem or (f"no answer for {silent:.0f} s" if silent > _SILENT else "")
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether asking the database would only mean waiting."""
+        return self._unreachable or bool(self.problem and not self._problem)
 
     def start(self) -> None:
         self._thread.start()
@@ -90,15 +111,17 @@ class Shipper:
     def _run(self) -> None:
         while True:
             wanted = self._asked
+            self._busy_since = time.monotonic()
             emptied = self._attempt()
+            self._busy_since = None
             self._look()
             with self._changed:
                 if emptied:
                     self._served = wanted
                 self._changed.notify_all()
-                if self._stopping and (self.problem or emptied):
+                if self._stopping and (self._problem or emptied):
                     break
-                if self.problem:
+                if self._problem:
                     self._changed.wait_for(lambda: self._stopping, self._retry)
                 elif emptied:
                     self._changed.wait_for(lambda: self._stopping or self._asked > self._served)
@@ -111,15 +134,16 @@ class Shipper:
         try:
             emptied = self._ship()
         except (ConfigError, sqlite3.Error, OSError) as error:
+            self._unreachable = isinstance(error, DatabaseAway)
             self._fail(str(error))
             return False
         except Exception as error:  # noqa: BLE001 - the thread must not end
             report("bringing the ledger to its database", error)
             self._fail(f"{type(error).__name__}: {error}")
             return False
-        if self.problem:
+        if self._problem:
             _log.info("the ledger's database takes requests again")
-            self.problem = ""
+            self._problem, self._unreachable = "", False
         return emptied
 
     def _ship(self) -> bool:
@@ -189,10 +213,10 @@ class Shipper:
         """Record the problem, and log it once."""
         self._close()
         self._spool.close()
-        if not self.problem:
+        if not self._problem:
             text = "the ledger's database takes no requests (%s); they wait in %s and are brought there later"
             _log.warning(text, problem, self.path)
-        self.problem = problem
+        self._problem = problem
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

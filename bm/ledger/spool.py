@@ -41,7 +41,7 @@ class Spool:
     Every call raises sqlite3.Error or OSError where the file cannot be used.
     """
 
-    gather = 0.02
+    gather = 0.05
     """Seconds for which requests are gathered: what is not yet in the file, a killed process loses."""
 
     def __init__(self, path: Path) -> None:

@@ -101,6 +101,11 @@ class Ledger:
         return len(self._waiting)
 
     @property
+    def is_unreachable(self) -> bool:
+        """Whether reading would only mean waiting, because the database is away."""
+        return self.shipper is not None and self.shipper.is_unreachable
+
+    @property
     def missing(self) -> int:
         """Requests since the start that the ledger will never have."""
         return self.dropped + (0 if self.shipper is None else self.shipper.refused)

@@ -21,6 +21,7 @@ from bm.gateway.services import Services
 from bm.ledger.advice import advice
 from bm.ledger.database import KEEP_DAYS
 from bm.ledger.reader import Step, decision, midnight, requests, series, unknown, usage
+from bm.ledger.source import LedgerError
 from bm.names import By
 from bm.server.asgi import json_handler
 from bm.server.sign_in import Admission
@@ -102,6 +103,13 @@ class LedgerViews:
         return {"requests": await asyncio.to_thread(requests, self._where, params.limit)}
 
     async def _flush(self) -> None:
-        """Wait briefly until requests that have just ended are in the ledger."""
-        if self._services.ledger is not None:
-            await asyncio.to_thread(self._services.ledger.flush, _FLUSH_WAIT)
+        """Wait briefly until requests that have just ended are in the ledger.
+
+        Raises:
+            LedgerError: its database is away. To ask it would take a thread for some seconds, each time.
+        """
+        if (ledger := self._services.ledger) is None:
+            return
+        await asyncio.to_thread(ledger.flush, _FLUSH_WAIT)
+        if ledger.shipper is not None and ledger.is_unreachable:
+            raise LedgerError(ledger.shipper.problem)

@@ -147,8 +147,15 @@ class Live:
             "under_way": await asyncio.to_thread(_rows, under_way, node, time.time()),
             "requests": await asyncio.to_thread(_rows, fresh[::-1], node),
             "traffic": self._traffic.to_json(),
-            "today": await self._totals.to_json(services.ledger.written if services.ledger else 0),
+            "today": await self._today(),
         }
+
+    async def _today(self) -> Json | None:
+        """The totals of the day; None while they cannot be read."""
+        ledger = self._services.ledger
+        if ledger is None:
+            return await self._totals.to_json(0)
+        return None if ledger.is_unreachable else await self._totals.to_json(ledger.written)
 
 
 def _rows(records: Sequence[Record], node: str, now: float | None = None) -> list[Json]:

@@ -20,6 +20,7 @@ import pytest
 from bm import tasks
 from bm.database.connection import connect
 from bm.database.migrations import migrate
+from bm.ledger import shipper as module
 from bm.ledger.postgres import MIGRATIONS, PART
 from bm.ledger.reader import decision, requests, usage
 from bm.ledger.shipper import Shipper
@@ -100,14 +101,37 @@ def test_requests_wait_while_the_database_is_away(
         until(lambda: shipper.waiting == 997)
         assert not ledger.flush(LONG)
         assert "the database cannot be reached" in shipper.problem and ledger.problem == ""
+        assert ledger.is_unreachable
         postgres.start()
         until(lambda: not shipper.waiting)
-        assert shipper.problem == ""
+        until(lambda: not shipper.problem and not ledger.is_unreachable)
     assert exactly(database, 1_000)
     assert [(record.levelname, "spool.db" in record.getMessage()) for record in caplog.records] == [
         ("WARNING", True),
         ("INFO", False),
     ]
+
+
+def test_a_database_that_does_not_answer_is_away(
+    path: Path, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SILENT", 0.1)
+    with running(path, database) as (ledger, shipper):
+        put(ledger, 0)
+        assert ledger.flush(LONG)
+        processes = postgres.processes()
+        for process in processes:
+            process.suspend()
+        try:
+            put(ledger, 1)
+            until(lambda: shipper.is_unreachable)
+            assert shipper.problem.startswith("no answer for")
+            assert ledger.metrics()["bm_ledger_away"] == 1.0
+        finally:
+            for process in processes:
+                process.resume()
+        until(lambda: shipper.stored == 2)
+    assert exactly(database, 2)
 
 
 def test_what_waits_at_the_end_is_brought_over_by_the_next_run(path: Path, postgres: Server, database: str) -> None:

@@ -111,11 +111,17 @@ class Server:
             else:
                 return
 
+    def processes(self) -> list[psutil.Process]:
+        """All of its processes, which can be suspended and resumed."""
+        assert self.process is not None
+        first = psutil.Process(self.process.pid)
+        return [first, *first.children(recursive=True)]
+
     def kill(self) -> None:
         """End all its processes as a power failure would."""
         if self.process is None:
             return
-        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        family = self.processes()
         for each in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
