@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import TypeVar
 
@@ -85,17 +85,16 @@ def the_load_is_shared(history: History) -> Iterator[str]:
     asked = {each.request for each in _all(history, Asked) if each.at < end} - lost
     refused = {each.request for each in _all(history, Answered) if each.status == 400}
     served = sum(each.status == 200 and each.request in asked for each in _all(history, Answered))
-    optimum = min(len(asked - refused), sum(terms.quotas.values()) * (end - terms.began) / terms.window)
+    windows = max(1.0, (end - terms.began) / terms.window)
+    optimum = min(len(asked - refused), sum(terms.quotas.values()) * windows)
     if served < optimum * (1 - WITHIN):
         yield f"{served} requests were served, of {optimum:.0f} that could be"
 
 
 def conversations_keep_their_account(history: History) -> Iterator[str]:
-    """Unless that has refused, or the nodes could not tell each other."""
+    """Unless that has refused, or has nothing left, or the nodes could not tell each other."""
     away, asked = _away(history), {each.request: each for each in _all(history, Asked)}
-    refusals = {
-        account: [call for call in calls if call.ends is not None] for account, calls in _by_account(history).items()
-    }
+    used_up = {account: list(_used_up(history, account, calls)) for account, calls in _by_account(history).items()}
     turns = defaultdict(list)
     for each in sorted(_all(history, Answered), key=lambda each: each.at):
         if each.status == 200 and each.account and asked[each.request].conversation:
@@ -105,7 +104,7 @@ def conversations_keep_their_account(history: History) -> Iterator[str]:
             began = asked[before.request].at
             if before.account == after.account or away.touches(began - SETTLED, after.at):
                 continue
-            if not any(began <= (call.ends or 0) and call.at <= after.at for call in refusals.get(before.account, ())):
+            if not any(began <= end and begin <= after.at for begin, end in used_up.get(before.account, ())):
                 yield f"conversation {name} went from {before.account} to {after.account} without a reason"
 
 
@@ -170,6 +169,21 @@ CHECKS: tuple[Callable[[History], Iterator[str]], ...] = (
     nodes_agree_about_budgets,
     nodes_agree_about_accounts,
 )
+
+
+def _used_up(history: History, account: str, calls: Sequence[Called]) -> Iterator[tuple[float, float]]:
+    """When an account had nothing left, or so little that each node may think that it has taken the last of it."""
+    terms = history.terms
+    began, used = float("-inf"), 0
+    for call in calls:
+        if call.ends is not None:
+            yield call.at, call.ends
+        elif call.at - began >= terms.window:
+            began, used = call.at, 1
+        else:
+            used += 1
+        if used >= terms.quotas[account] - len(terms.nodes):
+            yield call.at, began + terms.window
 
 
 class _Away:

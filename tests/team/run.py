@@ -25,6 +25,8 @@ from tests.team.history import Answered, Asked, Called, Changed, Event, History,
 from tests.team.schedule import Fault, schedule
 
 ACCOUNTS = 20
+WINDOW = 60.0
+"""Seconds of the vendor's quotas: a minute, as it says when it refuses."""
 PRICES = 0.5e-6, 3e-6
 """US dollars for a token of the prompt and of the answer of `cluster.MODEL`, at list price."""
 REPLICATION = 0.75
@@ -42,14 +44,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     clients: int
     seed: int = 0
     faults: bool = True
-    window: float = 60.0
     load: float = 1.5
     calm: float = 0.0
     pause: float = 5.0
 
     @property
     def quotas(self) -> dict[str, int]:
-        """The requests of each account in a window: unequal, as those of free tiers are."""
+        """The requests of each account in a minute: unequal, as those of free tiers are."""
         return {f"acct{number:02d}": 5 * (number % 6 + 2) for number in range(ACCOUNTS)}
 
     @property
@@ -62,12 +63,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rate(self) -> float:
         """Requests a second."""
-        return sum(self.quotas.values()) / self.window * self.load
+        return sum(self.quotas.values()) / WINDOW * self.load
 
 
 async def run(home: Path, database: Database, plan: Plan) -> History:
     """Run, heal, and collect what has happened."""
-    cluster = Cluster(home, database, plan.quotas, window=plan.window, budget=plan.budget)
+    cluster = Cluster(home, database, plan.quotas, window=WINDOW, budget=plan.budget)
     try:
         await cluster.start()
         clients = Clients(cluster, plan.clients, plan.rate, plan.seed)
@@ -101,7 +102,7 @@ def _terms(plan: Plan, began: float, ended: float) -> Terms:
         ended=ended,
         nodes=NODES,
         quotas=plan.quotas,
-        window=plan.window,
+        window=WINDOW,
         rate=plan.rate,
         budgets={"ci": plan.budget},
         reservation=PROMPT * prompt + MOST * answer,
@@ -168,7 +169,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--window", type=float, default=60, help="seconds of a quota of the vendor")
+    parser.add_argument("--load", type=float, default=1.5, help="requests for each that the accounts may answer")
     parser.add_argument("--calm", type=float, default=0, help="seconds at the start in which nothing breaks")
     parser.add_argument("--pause", type=float, default=5, help="seconds between two faults, about")
     parser.add_argument("--no-faults", action="store_true", help="break nothing, and see how the load is shared")
@@ -180,7 +181,7 @@ def main() -> int:
         seconds=options.seconds,
         clients=options.clients,
         seed=options.seed,
-        window=options.window,
+        load=options.load,
         calm=options.calm,
         pause=options.pause,
         faults=not options.no_faults,

@@ -15,7 +15,7 @@ TERMS = Terms(
     began=0.0,
     ended=20.0,
     nodes=NODES,
-    quotas={"a": 10, "b": 10},
+    quotas={"a": 15, "b": 15},
     window=10.0,
     rate=1.0,
     budgets={"ci": 1.0},
@@ -163,6 +163,13 @@ def test_what_had_not_reached_the_disk_of_a_node_that_dies_may_be_missing() -> N
     events = without(row("r1"))
     assert faults(events, Changed(2.5, "n1", "away"), Changed(3.0, "n1", "up")) == []
     assert faults(events, Changed(3.5, "n1", "away"), Changed(4.0, "n1", "up")) != []
+
+
+def test_an_account_that_has_nothing_left_is_a_reason_to_go_to_another() -> None:
+    """It need not have refused: its limit may be known."""
+    events = changed(lambda each: isinstance(each, Answered) and each.request >= 6, account="b")
+    assert faults(events) == ["conversation talk went from a to b without a reason"]
+    assert faults(events, *(Called(4.0 + number / 10, 6.0, "a") for number in range(8))) == []
 
 
 def test_without_the_store_each_node_learns_of_a_refusal_by_itself() -> None:
