@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -15,6 +16,7 @@ import httpx
 
 from bm.simulator import Simulator
 from tests.cli.conftest import PLANTED
+from tests.gateway.world import soon
 from tests.rules.source import ROOT
 from tests.support.nginx import needs_nginx, nginx
 from tests.support.valkey import Valkey
@@ -35,6 +37,15 @@ def free_ports(count: int) -> list[int]:
     for each in sockets:
         each.close()
     return ports
+
+
+def used(home: Path, node: str) -> dict[str, int]:
+    """How many requests each key has made, as a node says."""
+    command = [sys.executable, "-m", "bm", "usage", "--by", "key", "--json"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BM_")}
+    environ = {**kept, "BM_HOME": str(home / "bm" / node)}
+    ran = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    return {row["name"]: row["requests"] for row in json.loads(ran.stdout)["rows"]}
 
 
 @contextmanager
@@ -86,3 +97,4 @@ def test_the_way_by_hand(bm_home: Path, valkey: Valkey, database: str, simulator
             assert http.get("/readyz").json()["ready"] is True
             for _ in range(2):
                 assert http.post("/v1/messages", json=body, headers={"x-api-key": key}).status_code == 200
+            assert soon(lambda: used(bm_home, "b") == {"ada": 2}), "each node has answered one, and both tell of two"
