@@ -30,15 +30,13 @@ async def refusal(url: str, name: str = "bm") -> ConfigError:
 
 
 @pytest.fixture(params=["single", "cluster", "sentinel"])
-def form(request: pytest.FixtureRequest, tmp_path: Path, free_port: int) -> Iterator[tuple[Valkey, str]]:
+def form(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Valkey, str]]:
     """A server in each form, and its address."""
     if request.param == "single":
         server: Valkey = request.getfixturevalue("valkey")
         yield server, server.url
         return
-    # Servers of a cluster speak to each other at a second port, by default one 10000 higher, which may not exist.
-    cluster = ("--cluster-enabled", "yes", "--cluster-port", str(free_port))
-    options = cluster if request.param == "cluster" else ()
+    options = ("--cluster-enabled", "yes") if request.param == "cluster" else ()
     with valkey_server(tmp_path, *options) as server:
         place = f"127.0.0.1:{server.port}"
         if request.param == "cluster":

@@ -7,6 +7,7 @@ and `restart` makes it forget.
 from __future__ import annotations
 
 import importlib.util
+import random
 import shutil
 import signal
 import socket
@@ -29,9 +30,7 @@ class Valkey:
     def __init__(self, folder: Path, *options: str, config: Path | None = None) -> None:
         self.folder, self.options, self.config = folder, options, config
         self.password = options[options.index("--requirepass") + 1] if "--requirepass" in options else ""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = _port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -89,6 +88,15 @@ class Valkey:
         with suppress(OSError):
             return self.command("PING") == b"+PONG\r\n"
         return False
+
+
+def _port() -> int:
+    """A free port, of those that systems do not give to connections: the server may be gone for a while."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _request(*words: str | bytes) -> bytes:
