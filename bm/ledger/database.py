@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,9 @@ DAY = 86_400.0
 _INSERT = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 _DECIDE = "INSERT OR REPLACE INTO decisions (id, document) VALUES (?, ?)"
 
+_connecting = threading.Lock()
+"""A new file has no connections yet."""
+
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _PRIMARY = 0xFF
 """The lowest byte of an extended result code is the primary code (sqlite.org/rescode.html)."""
@@ -166,9 +171,7 @@ def open_ledger(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.C
         sqlite3.Error: it cannot be opened or written now, is damaged (see `is_damage`), or is from a newer bm.
         OSError: the file or its folder cannot be created.
     """
-    make_private_folder(path.parent)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
+    connection = connected(path, BUSY)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         # With WAL this survives a crash of the process at any time; only a power failure can lose the latest rows.
@@ -178,6 +181,22 @@ def open_ledger(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.C
         connection.close()
         raise
     return connection
+
+
+def connected(path: Path, timeout: float) -> sqlite3.Connection:
+    """A connection to a private file, which is made if there is none.
+
+    An existing file is opened by SQLite alone: to close any descriptor of a file takes away the locks that the process
+    has on it, and with them what keeps other connections from damaging it (sqlite.org/howtocorrupt.html, 2.2).
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be made or opened.
+    """
+    make_private_folder(path.parent)
+    with _connecting:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        return sqlite3.connect(path, timeout=timeout, isolation_level=None)
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:

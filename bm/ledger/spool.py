@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import shutil
 import sqlite3
 from collections.abc import Sequence
@@ -16,8 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from bm.config.files import make_private_folder
-from bm.ledger.database import storable
+from bm.ledger.database import connected, storable
 from bm.ledger.entry import Entry
 
 RESERVE_MB = 256
@@ -103,9 +101,7 @@ class Spool:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            make_private_folder(self.path.parent)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
+            connection = connected(self.path, _PATIENCE)
             try:
                 # With WAL this survives a crash of the process at any time; only a power failure can lose the latest.
                 connection.execute("PRAGMA synchronous = NORMAL")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -78,3 +79,15 @@ def test_a_spool_that_grows_leaves_space_on_the_disk_and_is_small_afterwards(
     spool.remove([number for number, _ in spool.first(9)])
     assert spool.size < 100_000
     spool.write([entry()])
+
+
+def test_opening_it_twice_leaves_the_locks_that_keep_it_whole(spool: Spool) -> None:
+    spool.write([entry(id="a")])
+    with closing(Spool(spool.path)) as other:
+        assert other.count == 1
+    # The last connection to a file takes its log in and removes it. This one, of another process, is not the last.
+    code = f"import sqlite3; c = sqlite3.connect({str(spool.path)!r}); c.execute('SELECT 1 FROM waiting'); c.close()"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert spool.path.with_name("spool.db-wal").exists()
+    spool.write([entry(id="b")])
+    assert names(spool) == ["a", "b"]
