@@ -94,17 +94,17 @@ class Meter(Watched):
 
     def admits(self, model: str, now: float) -> bool:
         """Whether this node may ask now: of what all nodes have left together, each takes its part at a time."""
-        left = None if self.totals is None else self._left(model, now)
+        left = None if self.totals is None else self.left(model, now)
         if self.totals is None or left is None:
             return True
         return self.totals.unconfirmed(self, model) < max(1, left // self.totals.nodes)
 
     def is_spent(self, model: str, now: float) -> bool:
         """Whether a known limit of requests is used up, by all nodes together."""
-        left = None if self.totals is None else self._left(model, now)
+        left = None if self.totals is None else self.left(model, now)
         return left is not None and left <= 0
 
-    def _left(self, model: str, now: float) -> int | None:
+    def left(self, model: str, now: float) -> int | None:
         """Requests that are left in the current windows; None where no limit is known."""
         gauges = (self._gauges.get((model, window, "requests")) for window in WINDOWS)
         known = (each.limit - each.used for each in gauges if each and each.limit is not None and now < each.ends)

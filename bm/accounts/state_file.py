@@ -101,7 +101,7 @@ def restore(pool: Pool, affinities: Affinities, path: Path, *, now: float, wall:
         if each := before.get(moved.get(account_id, account_id)):
             _restore_account(pool, account_id, each, now, wall)
     for turn in saved.affinity:
-        affinities.set(turn.key, (turn.provider, turn.account), min(now, turn.at - wall + now))
+        affinities.learn(turn.key, (turn.provider, turn.account), min(now, turn.at - wall + now))
     affinities.rename(moved)
     affinities.retain(pool.runtimes.keys())
     return ""

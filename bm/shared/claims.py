@@ -65,7 +65,8 @@ class Claims:
         words = (_encode(before), _encode(served), max(1, round(self._affinities.ttl * 1000)))
         source = (LENGTH, self._news.node, conversation)
         command = ("EVAL", CLAIM.text, 2, key, self._news.key, *words, *source)
-        self._outbox.put(command, lambda answer: self._decided(conversation, answer))
+        moved = held is None or held.account != served
+        self._outbox.put(command, lambda answer: self._decided(conversation, answer), urgent=moved)
 
     def _decided(self, conversation: str, answer: bytes) -> None:
         """The claim holds, or that of another node."""

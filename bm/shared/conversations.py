@@ -26,17 +26,18 @@ class Conversations:
 
     def __init__(self, store: Store, outbox: Outbox, news: News, forget: Callable[[str, str], None]) -> None:
         self._store, self._outbox, self._news = store, outbox, news
+        self._latest = 0
         news.on("drop", lambda item: forget(item.value, item.subject))
 
     def put(self, kind: Kind, name: str, value: bytes) -> None:
         """Store a value for all nodes, without waiting."""
         if len(value) <= LARGEST:
-            self._outbox.put(("SET", self._key(kind, name), value, "PX", round(KEEP * 1000)))
+            self._latest = self._outbox.put(("SET", self._key(kind, name), value, "PX", round(KEEP * 1000)))
 
     def drop(self, kind: Kind, name: str) -> None:
         """Store a value no longer, on any node."""
         self._outbox.put(("DEL", self._key(kind, name)))
-        self._outbox.put(self._news.words("drop", name, kind))
+        self._latest = self._outbox.put(self._news.words("drop", name, kind))
 
     async def find(self, kind: Kind, names: Sequence[str]) -> Mapping[str, bytes] | None:
         """Those of the values that are stored; None if there is no answer within a short time."""
@@ -49,7 +50,7 @@ class Conversations:
 
     async def settled(self) -> None:
         """Return once all nodes find what was put, or after a short time."""
-        await self._outbox.settled()
+        await self._outbox.settled(self._latest)
 
     def _key(self, kind: Kind, name: str) -> str:
         return self._store.key(kind, digest(name))

@@ -17,6 +17,8 @@ from bm.shared.store import Command, Store, StoreAway
 MOST = 20_000
 """Commands that wait."""
 BATCH = 500
+GATHER = 0.025
+"""Seconds for which commands that are not urgent are gathered: a batch costs about as much as one command."""
 SETTLE = 0.25
 """Seconds that a response waits at most for what other nodes will need."""
 
@@ -31,28 +33,40 @@ class Outbox:
         self._store = store
         self._waiting: deque[Entry] = deque(maxlen=most)
         self._filled = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._put = self._sent = 0
-        self._settling: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self._settling: list[tuple[int, asyncio.Future[None]]] = []
 
-    def put(self, command: Command | Callable[[], Command | None], answered: Answered | None = None) -> None:
-        """Send a command. `answered` is called with the store's answer."""
+    def put(
+        self,
+        command: Command | Callable[[], Command | None],
+        answered: Answered | None = None,
+        *,
+        urgent: bool = False,
+    ) -> int:
+        """Send a command. `answered` is called with the store's answer. Gives the command's number, for `settled`."""
         if len(self._waiting) == self._waiting.maxlen:
             self._sent += 1
         self._waiting.append((command, answered))
         self._put += 1
-        self._filled.set()
+        if urgent:
+            self._filled.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(GATHER, self._filled.set)
+        return self._put
 
     @property
     def waiting(self) -> int:
         """Commands that the store has not answered yet."""
         return self._put - self._sent
 
-    async def settled(self) -> None:
-        """Return once the store has what was put so far, or after a short time; at once while it is away."""
-        if not self.waiting or self._store.is_away:
+    async def settled(self, number: int) -> None:
+        """Return once the store has answered the command, or after a short time; at once while it is away."""
+        if self._sent >= number or self._store.is_away:
             return
+        self._filled.set()
         future = asyncio.get_running_loop().create_future()
-        self._settling.append((self._put, future))
+        self._settling.append((number, future))
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE):
                 await future
@@ -62,6 +76,9 @@ class Outbox:
         while True:
             await self._filled.wait()
             self._filled.clear()
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
             while self._waiting:
                 batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
                 await self._deliver(batch)
@@ -87,7 +104,9 @@ class Outbox:
 
     def _release(self) -> None:
         """Wake those whose commands have been sent; all of them while the store is away."""
-        while self._settling and (self._store.is_away or self._settling[0][0] <= self._sent):
-            _, future = self._settling.popleft()
-            if not future.done():
+        settling, self._settling = self._settling, []
+        for number, future in settling:
+            if number > self._sent and not self._store.is_away:
+                self._settling.append((number, future))
+            elif not future.done():
                 future.set_result(None)

@@ -7,6 +7,7 @@ known and half used up, the script also tells the other nodes, in the same step:
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -18,6 +19,11 @@ from bm.shared.store import Command, Script, Store, digest
 
 KEEP_LIMITS = 7 * 86_400.0
 """Seconds for which a learnt limit is remembered without being used."""
+
+NEAR = 50
+"""Requests left for each node from which on counts are not gathered."""
+MOST = 10_000
+"""Quotas and models of which it is remembered what the latest state was. Clients can invent model names."""
 
 COUNT = Script("""
 local now = redis.call('TIME')
@@ -93,7 +99,7 @@ class Usage:
         self._meter_of, self._count_nodes = meter_of, count_nodes
         self._waiting: dict[str, _Change] = {}
         self._under_way: dict[str, _Change] = {}
-        self._stamps: dict[str, float] = {}
+        self._stamps: OrderedDict[str, float] = OrderedDict()
         news.on("usage", self._hear)
 
     @property
@@ -135,7 +141,12 @@ class Usage:
         change = self._waiting.get(subject)
         if change is None:
             change = self._waiting[subject] = _Change(since=time.monotonic(), learnt={})
-            self._outbox.put(lambda: self._command(subject), lambda state: self._answered(subject, state))
+            left = meter.left(model, time.monotonic())
+            self._outbox.put(
+                lambda: self._command(subject),
+                lambda state: self._answered(subject, state),
+                urgent=left is not None and left < NEAR * self.nodes,
+            )
         return change
 
     def _command(self, subject: str) -> Command:
@@ -168,6 +179,9 @@ class Usage:
         if stamp < self._stamps.get(subject, 0.0):
             return
         self._stamps[subject] = stamp
+        self._stamps.move_to_end(subject)
+        if len(self._stamps) > MOST:
+            self._stamps.popitem(last=False)
         quota, _, model = subject.rpartition("\0")
         meter, now = self._meter_of(quota), time.monotonic()
         if meter is None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bm.accounts.affinity import Affinities
+from bm.dispatch.target import AccountId
 
 A, B = ("gemini", "a"), ("groq", "b")
 
@@ -62,3 +63,12 @@ def test_conversations_follow_a_renamed_account_and_leave_a_removed_one() -> Non
     account_ids.rename({("gemini", "work"): ("gemini", "a")})
     account_ids.retain({("gemini", "work"), ("gemini", "c")})
     assert [account_ids.get(key, 1) for key in ("one", "two", "three")] == [("gemini", "work"), None, ("gemini", "c")]
+
+
+def test_turns_of_this_node_are_claimed_with_the_account_before_and_those_of_others_are_not() -> None:
+    made, claimed = Affinities(size=9, ttl=100), list[tuple[str, AccountId | None, AccountId]]()
+    made.claim = lambda *claim: claimed.append(claim)
+    made.set("one", A, 0)
+    made.learn("one", ("gemini", "b"), 1)
+    made.set("one", A, 2)
+    assert claimed == [("one", None, A), ("one", ("gemini", "b"), A)]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bm.accounts.account import Account
 from bm.accounts.credentials import Credential
 from bm.accounts.pool import Pool, Receipt
+from bm.accounts.suspects import Place
 from bm.dispatch.outcome import AccountEffect, EffectKind, Outcome
 from bm.dispatch.target import Target
 from tests.accounts.build import DAY, NOON, apply, credential, target, usable
@@ -370,6 +371,45 @@ def test_one_request_at_a_time_probes_a_long_cooldown_and_its_answer_ends_it() -
     probe.apply(AccountEffect("answered"), now=2 * later, wall=2 * later)
     probe.end()
     assert pool.states(2 * later)["gemini"][0].states == {}
+
+
+class Permits:
+    """Permits for probes, which a team of nodes gives: `open` are those that this node may make."""
+
+    def __init__(self) -> None:
+        self.open: set[Place] = set()
+        self.asked: list[Place] = []
+
+    def may_probe(self, place: Place) -> bool:
+        self.asked.append(place)
+        return place in self.open
+
+    def begun(self, place: Place) -> None:
+        self.open.discard(place)
+
+    def ended(self, place: Place) -> None:
+        self.open.add(place)
+
+
+def test_a_node_probes_only_with_a_permit_and_gives_it_back() -> None:
+    pool, later = pool_of("a"), HOUR / 2
+    permits = pool.probes = Permits()
+    apply(pool, "cooldown", 0, seconds=18 * 24 * HOUR)
+    assert pool.cooldown_left(target(), later) > 0 and permits.asked == [(("gemini", "a"), "m")]
+    permits.open.update(permits.asked)
+    assert pool.cooldown_left(target(), later) == 0
+    probe = pool.begin(target(), now=later, wall=later)
+    assert permits.open == set()
+    probe.end()
+    assert permits.open == set(permits.asked)
+
+
+def test_what_needs_no_probe_needs_no_permit() -> None:
+    pool = pool_of("a")
+    permits = pool.probes = Permits()
+    assert pool.cooldown_left(target(), 0) == 0
+    pool.begin(target(), now=0, wall=0).end()
+    assert permits.asked == [] and permits.open == set()
 
 
 def test_an_answer_to_a_test_ends_cooldowns_only_if_a_person_wants_it() -> None:

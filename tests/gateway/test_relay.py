@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import cast
 
 import httpx
@@ -269,7 +269,11 @@ ATTEMPT = Attempt(target=Target("acme", "one", "m", "openai-chat"))
 
 
 def relay_of(
-    script: Iterable[bytes | float], client: Reader, timeouts: Timeouts, running: Running | None = None
+    script: Iterable[bytes | float],
+    client: Reader,
+    timeouts: Timeouts,
+    running: Running | None = None,
+    before_end: Callable[[], Awaitable[None]] | None = None,
 ) -> Relay:
     codec = CODECS["openai-chat"]
     ids = IdFactory(lambda prefix: f"{prefix}0123456789abcdef")
@@ -286,6 +290,7 @@ def relay_of(
         running=running or Running(ATTEMPT),
         on_content=lambda: None,
         mask=Mask(),
+        before_end=before_end,
     )
 
 
@@ -483,3 +488,18 @@ def test_a_failure_after_keep_alives_is_an_error_in_the_stream(world: World, pro
     world.sim.script(Rule(status=400, message="no such thing", head_delay=1.0))
     answer = world.ask(protocol)
     assert answer.status == 200 and not answer.complete and "no such thing" in answer.body.decode()
+
+
+FINISHED = CHUNK.replace(b'"delta":{"content":"a"}', b'"delta":{},"finish_reason":"stop"')
+
+
+@pytest.mark.parametrize(("end", "times"), [([FINISHED, b"data: [DONE]\n\n"], 1), ([], 0)], ids=["complete", "cut"])
+async def test_what_comes_before_the_end_is_done_before_the_client_has_the_end(end: list[bytes], times: int) -> None:
+    client, received = Reader(), list[bytes]()
+
+    async def before_end() -> None:
+        received.append(client.received)
+
+    await relay_of([CHUNK, *end], client, Timeouts(), before_end=before_end).run()
+    assert len(received) == times and b"[DONE]" not in b"".join(received)
+    assert client.received.count(b"[DONE]") == times

@@ -22,6 +22,15 @@ async def test_commands_go_out_in_order_and_are_answered(valkey: Valkey) -> None
         assert await node.store.command("LRANGE", "list", 0, -1) == [b"%d" % number for number in range(1_200)]
 
 
+async def test_one_waits_for_its_own_command_and_for_none_that_came_later(valkey: Valkey) -> None:
+    async with nodes(valkey.url, "a") as (node,):
+        first = node.outbox.put(("SET", "key", 1))
+        await node.settled()
+        node.outbox.put(("SET", "key", 2))
+        await node.outbox.settled(first)
+        assert node.outbox.waiting == 1 and await node.store.get("key") == b"1"
+
+
 async def test_a_function_says_at_the_last_moment_what_is_sent(valkey: Valkey) -> None:
     waiting, answers = [1], list[Any]()
     async with nodes(valkey.url, "a") as (node,):
@@ -44,9 +53,9 @@ async def test_a_command_that_is_refused_holds_up_no_other(valkey: Valkey) -> No
 async def test_what_was_put_while_the_store_was_away_is_sent_on_return(fresh: Valkey) -> None:
     async with nodes(fresh.url, "a") as (node,):
         fresh.stop()
-        node.outbox.put(("SET", "kept", 1))
+        number = node.outbox.put(("SET", "kept", 1))
         await until(lambda: node.store.is_away)
-        await node.outbox.settled()
+        await node.outbox.settled(number)
         node.outbox.put(("SET", "too", 1))
         fresh.start()
         await until(lambda: not node.store.is_away)
@@ -68,9 +77,9 @@ async def test_the_oldest_goes_when_too_much_waits() -> None:
 
     outbox = Outbox(Slow(), most=2)
     for number in range(3):
-        outbox.put(("SET", "key", number))
+        latest = outbox.put(("SET", "key", number))
     sending = spawn(outbox.keep_sending(), "sending")
-    await outbox.settled()
+    await outbox.settled(latest)
     sending.cancel()
     assert sent == [("SET", "key", 1), ("SET", "key", 2)]
 
@@ -78,6 +87,6 @@ async def test_the_oldest_goes_when_too_much_waits() -> None:
 async def test_no_response_waits_longer_than_a_moment(fresh: Valkey) -> None:
     async with nodes(fresh.url, "a") as (node,):
         with fresh.silent():
-            node.outbox.put(("SET", "key", 1))
+            number = node.outbox.put(("SET", "key", 1))
             async with asyncio.timeout(1.5):
-                await node.outbox.settled()
+                await node.outbox.settled(number)
