@@ -324,7 +324,7 @@ class Shared(_Section, frozen=True, kw_only=True):
     node: str = ""
     """What this node is called; empty is the host name."""
     fail: Literal["open", "closed"] = "open"
-    """While the store is away, budgets are judged by this node alone, or requests that they limit are refused."""
+    """While the store is away, this node goes on with its share of budgets and rates, or refuses what they limit."""
     seal: str | tuple[str, ...] = ""
     """Where the key is that seals accounts and keys of clients in the database of `[ledger]`; empty: they are in files.
     Of several the first one seals, and all of them open."""
