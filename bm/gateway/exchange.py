@@ -137,6 +137,8 @@ class Exchange:
             self._services.calls.end(self.record)
             if self._services.recorder is not None and self._capture is not None:
                 self._services.recorder.keep(self._capture, self.record, self._settings)
+            # They refer back: without this, the body would wait for the garbage collector.
+            del self._attempts
 
     async def _try_targets(self) -> Failure | None:
         """Try one target after another. None means that the client has received all of a response that it will get."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -156,3 +158,20 @@ async def test_an_exchange_that_the_client_leaves_is_recorded_and_learned_from(
     assert record is not None and record.client_left and record.status == 200 and services.calls.active == 0
     assert services.affinities.get("session", time.monotonic()) == ("acme", "one")
     assert services.pool.states(time.monotonic())["acme"][0].inflight == 0
+
+
+@pytest.mark.parametrize("rule", [Rule(text="hello"), Rule(status=500)], ids=["an answer", "a failure"])
+async def test_an_exchange_is_gone_when_it_ends(acme: tuple[Services, Simulator], rule: Rule) -> None:
+    """Its body does not wait for the garbage collector."""
+    services, simulator = acme
+    simulator.script(*[rule] * 9)
+    asked = Exchange(services, call(body=BODY), Reader())
+    left = weakref.ref(asked)
+    gc.disable()
+    try:
+        await asked.run()
+        del asked
+        await asyncio.sleep(0)
+        assert left() is None
+    finally:
+        gc.enable()
