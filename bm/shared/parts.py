@@ -22,14 +22,15 @@ from bm.shared.usage import Usage
 
 
 class Parts:
-    """What the parts of one daemon share. `work` are loops that run as long as the daemon serves."""
+    """What the parts of one daemon share. `work` are loops that run as long as the daemon serves, `outbox` holds what
+    the store has not got yet."""
 
     def __init__(self, store: Store, nodes: Nodes, services: Services) -> None:
         self._services = services
         self._meters: dict[str, Meter] = {}
         self._generation = -1
         outbox, news = Outbox(store), News(store, nodes.own.run)
-        self._news = news
+        self._news, self.outbox = news, outbox
         leases = Leases(store)
         services.share(Conversations(store, outbox, news, self._forget))
         services.affinities.claim = Claims(store, outbox, news, services.affinities).claim

@@ -1,7 +1,7 @@
 """The store that the nodes of a team share, as one node sees it: its commands, and whether it is away.
 
 A command that cannot be answered makes the store *away*: further ones fail at once with `StoreAway`, so nothing waits
-for it, and `keep` looks for it until it is back. What is to be sent `later` is kept within a bound until then.
+for it, and `keep` looks for it until it is back.
 
 All keys of a team have one hash tag, `bm:{NAME}:…`, so a cluster keeps them together and scripts may use several.
 """
@@ -12,7 +12,6 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha1, sha256
 from pathlib import Path
@@ -36,17 +35,12 @@ OLDEST: Final = (6, 2)
 START: Final = 5.0
 """Seconds in which the store must answer at the start of bm."""
 
-QUEUE: Final = 10_000
-QUEUE_BYTES: Final = 16 * 1024 * 1024
-"""What is kept to be sent later; beyond it the oldest is dropped."""
-
 AT_ONCE: Final = 16
 """Commands under way at once: each takes a connection."""
 
 FOLLOW: Final = 1.0
 """Seconds that a read of a stream waits for an entry."""
 
-_BATCH: Final = 500
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
 """Seconds between two looks for a store that is away."""
 
@@ -85,10 +79,6 @@ class Store:
         self._since = 0.0
         self._left, self._here = asyncio.Event(), asyncio.Event()
         self._here.set()
-        self._later: deque[Command] = deque()
-        self._later_bytes = 0
-        self._more = asyncio.Event()
-        self.dropped = 0
         self.version = ""
         self.back: list[Callable[[], Awaitable[None]]] = []
 
@@ -101,11 +91,6 @@ class Store:
     def away(self) -> tuple[str, float] | None:
         """Why the store is away, and the Unix time since when; None if it is not."""
         return (self._reason, self._since) if self._reason else None
-
-    @property
-    def waiting(self) -> int:
-        """Commands that wait to be sent."""
-        return len(self._later)
 
     def key(self, *parts: str) -> str:
         """A key of this team."""
@@ -134,13 +119,7 @@ class Store:
             await asyncio.sleep(_FIRST_PAUSE)
 
     async def close(self) -> None:
-        """Send what is to be sent later, and close all connections. From then on the store is away."""
-        if not self.is_away:
-            try:
-                async with asyncio.timeout(self._limit):
-                    await self._flush()
-            except (StoreAway, TimeoutError):
-                pass
+        """Close all connections. From then on the store is away."""
         self._reason = self._reason or "this node has left"
         self._here.clear()
         await close(self._client)
@@ -212,14 +191,6 @@ class Store:
         found: bytes | None = await self.command("GET", key)
         return found
 
-    async def put(self, key: str, value: bytes, seconds: float) -> None:
-        """Set a value that expires.
-
-        Raises:
-            StoreAway: the store cannot be asked now.
-        """
-        await self.command("SET", key, value, "PX", max(1, int(seconds * 1000)))
-
     async def append(self, key: str, value: bytes) -> str:
         """Append to a stream. Gives the id of the entry.
 
@@ -257,18 +228,6 @@ class Store:
         """Wait until the store is not away."""
         await self._here.wait()
 
-    def later(self, *words: Word) -> None:
-        """Send a command in the background, after the earlier ones, now or when the store is back.
-
-        It may be sent twice, so it must have the same effect then. Its result is lost.
-        """
-        self._later.append(words)
-        self._later_bytes += _size(words)
-        while len(self._later) > QUEUE or self._later_bytes > QUEUE_BYTES:
-            self._later_bytes -= _size(self._later.popleft())
-            self.dropped += 1
-        self._more.set()
-
     def leave(self, reason: str, remedy: str) -> None:
         """The store is away."""
         if self.is_away:
@@ -280,18 +239,6 @@ class Store:
         words = f"{reason}; this node goes on alone and shares again when it is back ({remedy})"
         _log.warning("%s", words)
         note(_NOTE, words)
-
-    async def keep_sending(self) -> None:
-        """Send what is to be sent `later`, until cancelled."""
-        while True:
-            await self._more.wait()
-            self._more.clear()
-            if not self.is_away:
-                try:
-                    await self._flush()
-                except StoreAway:
-                    # It waits until the store is back.
-                    continue
 
     async def keep(self) -> None:
         """Look for the store whenever it is away, until cancelled."""
@@ -317,7 +264,6 @@ class Store:
         self._reason = ""
         self._here.set()
         try:
-            await self._flush()
             for back in self.back:
                 await back()
         except StoreAway:
@@ -367,28 +313,10 @@ class Store:
             _log.warning("%s", words)
             note("the policy of the shared store", words)
 
-    async def _flush(self) -> None:
-        """Send what waits.
-
-        Raises:
-            StoreAway: the store cannot be asked now.
-        """
-        while self._later:
-            batch = [self._later[at] for at in range(min(_BATCH, len(self._later)))]
-            await self._together(batch)
-            for words in batch:
-                # More may have come meanwhile, and the bound have dropped some of these.
-                if self._later and self._later[0] is words:
-                    self._later_bytes -= _size(self._later.popleft())
-
 
 def digest(text: str) -> str:
     """A short name that stands for a text of any length and content, for keys."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _size(words: Command) -> int:
-    return sum(len(word) if isinstance(word, bytes | str) else 8 for word in words)
 
 
 def _entries(found: Any) -> list[tuple[str, bytes]]:

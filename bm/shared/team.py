@@ -18,6 +18,7 @@ from bm.errors import ConfigError
 from bm.gateway.services import Services
 from bm.shared.limits import SharedLimits
 from bm.shared.nodes import Load, Node, Nodes
+from bm.shared.outbox import Outbox
 from bm.shared.parts import Parts
 from bm.shared.replication import Replication
 from bm.shared.store import Store, StoreAway
@@ -30,14 +31,13 @@ class Team:
     """The team that this node belongs to. `work` are loops that run as long as the daemon serves, `last` what is done
     when it ends."""
 
-    def __init__(self, store: Store, nodes: Nodes, replication: Replication) -> None:
-        self.store, self.nodes, self.replication = store, nodes, replication
+    def __init__(self, store: Store, nodes: Nodes, replication: Replication, outbox: Outbox) -> None:
+        self.store, self.nodes, self.replication, self._outbox = store, nodes, replication, outbox
         self.work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "looking for the shared store": store.keep,
-            "sending to the shared store": store.keep_sending,
             "telling the other nodes": nodes.keep_telling,
         }
-        self.last: list[Callable[[], Awaitable[None]]] = []
+        self.last: list[Callable[[], Awaitable[None]]] = [outbox.flush]
 
     async def close(self) -> None:
         """Leave the team."""
@@ -54,8 +54,8 @@ class Team:
             "node": self.nodes.own.name,
             "store": self.store.version,
             "away": {"reason": away[0], "since": away[1]} if away else None,
-            "waiting": self.store.waiting,
-            "dropped": self.store.dropped,
+            "waiting": self._outbox.waiting,
+            "dropped": self._outbox.dropped,
             "nodes": [
                 {
                     "name": each.node.name,
@@ -75,8 +75,8 @@ class Team:
         """What `/metrics` shows, by the names there."""
         return {
             "bm_shared_away": float(self.store.is_away),
-            "bm_shared_waiting": self.store.waiting,
-            "bm_shared_dropped": self.store.dropped,
+            "bm_shared_waiting": self._outbox.waiting,
+            "bm_shared_dropped": self._outbox.dropped,
             "bm_shared_nodes": len(self.nodes.here),
         }
 
@@ -110,11 +110,12 @@ async def join(services: Services, paths: Paths, edit: Edit | None, *, version: 
     except StoreAway as error:
         raise ConfigError(str(error), path=str(paths.config), key="shared.url", hint=store.remedy) from None
     _log.info("this is node %s of team %s, which shares its state through %s", own.name, store.name, store.version)
-    team = Team(store, nodes, Replication(store, nodes, services.pool, edit))
+    parts = Parts(store, nodes, services)
+    team = Team(store, nodes, Replication(store, nodes, services.pool, edit), parts.outbox)
     closed = settings.fail == "closed"
     limits = SharedLimits(store, services.spending, nodes=lambda: len(nodes.here), is_closed=closed)
     services.common = limits
     team.work["sharing budgets and rates"] = limits.keep_in_step
     team.last.append(limits.step)
-    team.work |= Parts(store, nodes, services).work
+    team.work |= parts.work
     return team

@@ -28,7 +28,7 @@ async def opened(url: str, name: str = "bm", limit: float = LIMIT) -> AsyncItera
     """A store that is in use, with its work in the background."""
     store = Store(Shared(url=url, name=name), limit=limit)
     await store.open()
-    work = Work({"keeping": store.keep, "sending": store.keep_sending})
+    work = Work({"keeping": store.keep})
     work.start()
     try:
         yield store

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from bm.shared.outbox import Outbox
+import pytest
+
+from bm.shared.outbox import BATCH_BYTES, Outbox
 from bm.shared.store import Store
-from bm.tasks import spawn
+from tests.shared.conftest import opened
 from tests.shared.nodes import nodes, until
 from tests.support.valkey import Valkey
 
@@ -63,25 +65,59 @@ async def test_what_was_put_while_the_store_was_away_is_sent_on_return(fresh: Va
         assert await node.store.get("kept") == await node.store.get("too") == b"1"
 
 
-async def test_the_oldest_goes_when_too_much_waits() -> None:
-    sent: list[Any] = []
+class Slow(Store):
+    """A store that answers everything."""
 
-    class Slow(Store):
-        def __init__(self) -> None: ...
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.batches: list[int] = []
 
-        is_away = False
+    is_away = False
 
-        async def batch(self, commands: Any) -> list[Any]:
-            sent.extend(commands)
-            return [None] * len(commands)
+    async def batch(self, commands: Any) -> list[Any]:
+        self.sent += commands
+        self.batches.append(len(commands))
+        return [None] * len(commands)
 
-    outbox = Outbox(Slow(), most=2)
+
+@pytest.mark.parametrize("bound", [{"most": 2}, {"most_bytes": 25}])
+async def test_the_oldest_goes_when_too_much_waits(bound: dict[str, int]) -> None:
+    store = Slow()
+    outbox = Outbox(store, **bound)
     for number in range(3):
-        latest = outbox.put(("SET", "key", number))
-    sending = spawn(outbox.keep_sending(), "sending")
-    await outbox.settled(latest)
-    sending.cancel()
-    assert sent == [("SET", "key", 1), ("SET", "key", 2)]
+        outbox.put(("SET", "k", number))
+    assert (outbox.waiting, outbox.dropped) == (2, 1)
+    await outbox.flush()
+    assert store.sent == [("SET", "k", 1), ("SET", "k", 2)]
+    assert outbox.waiting == 0
+
+
+async def test_a_function_that_waits_is_never_dropped() -> None:
+    store = Slow()
+    outbox = Outbox(store, most=2)
+    outbox.put(lambda: ("SET", "sum", 3))
+    for number in range(4):
+        outbox.put(("SET", "key", number))
+    await outbox.flush()
+    assert sorted(store.sent) == [("SET", "key", 3), ("SET", "sum", 3)]
+    assert (outbox.waiting, outbox.dropped) == (0, 3)
+
+
+async def test_large_values_are_not_sent_together() -> None:
+    store = Slow()
+    outbox = Outbox(store)
+    for _ in range(3):
+        outbox.put(("SET", "key", bytes(BATCH_BYTES)))
+    await outbox.flush()
+    assert store.batches == [1, 1, 1]
+
+
+async def test_a_node_that_ends_sends_what_waits(valkey: Valkey) -> None:
+    async with opened(valkey.url) as store:
+        outbox = Outbox(store)
+        outbox.put(("SET", "last", 1))
+        await outbox.flush()
+        assert await store.get("last") == b"1"
 
 
 async def test_no_response_waits_longer_than_a_moment(fresh: Valkey) -> None:

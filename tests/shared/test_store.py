@@ -11,7 +11,7 @@ import pytest
 from bm.config.schema import Shared
 from bm.errors import ConfigError
 from bm.shared import store as module
-from bm.shared.store import FORMAT, QUEUE, Script, Store, StoreAway
+from bm.shared.store import FORMAT, Script, Store, StoreAway
 from bm.tasks import failures, note
 from tests.shared.conftest import opened, until
 from tests.support.valkey import Valkey, valkey_server
@@ -54,7 +54,7 @@ async def test_values_streams_and_scripts(form: tuple[Valkey, str]) -> None:
     async with opened(url) as store:
         assert store.key("a", "b") == "bm:{bm}:a:b"
         assert await store.get(store.key("a")) is None
-        await store.put(store.key("a"), b"\x00value", 60)
+        await store.command("SET", store.key("a"), b"\x00value", "EX", 60)
         assert await store.get(store.key("a")) == b"\x00value"
         assert b"60" in valkey.command("TTL", store.key("a")) or b"59" in valkey.command("TTL", store.key("a"))
         first = await store.append(store.key("s"), b"one")
@@ -63,16 +63,15 @@ async def test_values_streams_and_scripts(form: tuple[Valkey, str]) -> None:
         assert await store.read(store.key("s"), after=first) == [(second, b"two")]
         assert await store.run(ECHO, [store.key("a")], ["x"]) == [b"bm:{bm}:a", b"x"]
         assert await store.follow(store.key("s"), first) == [(second, b"two")]
-        store.later("SET", store.key("b"), "2")
-        await until(lambda: store.waiting == 0)
-        assert await store.command("MGET", store.key("a"), store.key("b")) == [b"\x00value", b"2"]
+        sent = [("SET", store.key("b"), "2"), ("MGET", store.key("a"), store.key("b"))]
+        assert (await store.batch(sent))[1] == [b"\x00value", b"2"]
         valkey.command("SCRIPT", "FLUSH")
         assert await store.run(ECHO, [store.key("a")], [b"y"]) == [b"bm:{bm}:a", b"y"]
 
 
 async def test_a_wrong_command_is_no_reason_to_count_the_store_as_away(valkey: Valkey) -> None:
     async with opened(valkey.url) as store:
-        await store.put("text", b"x", 60)
+        await store.command("SET", "text", b"x", "EX", 60)
         with pytest.raises(Exception, match="WRONGTYPE"):
             await store.append("text", b"y")
         assert not store.is_away
@@ -159,7 +158,7 @@ async def test_a_store_that_goes_away_is_reported_and_found_again(fresh: Valkey)
 
         async def back() -> None:
             heard.append(store.is_away)
-            await store.put(store.key("again"), b"1", 60)
+            await store.command("SET", store.key("again"), b"1", "EX", 60)
 
         store.back.append(back)
         fresh.stop()
@@ -169,16 +168,11 @@ async def test_a_store_that_goes_away_is_reported_and_found_again(fresh: Valkey)
         assert any("this node goes on alone" in each for each in failures())
         with pytest.raises(StoreAway):
             await store.get("a")
-        for number in range(3):
-            store.later("SET", store.key("kept"), str(number))
-        assert store.waiting == 3
         fresh.start()
         await until(lambda: heard)
         assert heard == [False]
         await until(lambda: not any("goes on alone" in each for each in failures()))
-        assert await store.get(store.key("kept")) == b"2"
         assert await store.get(store.key("again")) == b"1"
-        assert store.waiting == 0
 
 
 async def test_a_silent_store_is_given_up_and_others_do_not_wait_for_it(fresh: Valkey) -> None:
@@ -197,29 +191,10 @@ async def test_a_store_that_fills_up_is_away_until_there_is_room(fresh: Valkey) 
     async with opened(fresh.url) as store:
         fresh.command("CONFIG", "SET", "maxmemory", "1")
         with pytest.raises(StoreAway, match="full"):
-            await store.put("a", b"1", 60)
+            await store.command("SET", "a", b"1", "EX", 60)
         fresh.command("CONFIG", "SET", "maxmemory", "0")
         await until(lambda: not store.is_away)
-        await store.put("a", b"1", 60)
-
-
-async def test_what_waits_is_bounded(fresh: Valkey) -> None:
-    async with opened(fresh.url) as store:
-        fresh.stop()
-        with pytest.raises(StoreAway):
-            await store.get("a")
-        for number in range(QUEUE + 5):
-            store.later("SET", "kept", number)
-        assert (store.waiting, store.dropped) == (QUEUE, 5)
-
-
-async def test_what_is_sent_later_arrives_in_its_order(valkey: Valkey) -> None:
-    async with opened(valkey.url) as store:
-        for number in range(2_000):
-            store.later("RPUSH", "list", number)
-        await until(lambda: store.waiting == 0)
-        found = await store.command("LRANGE", "list", 0, -1)
-        assert [int(each) for each in found] == list(range(2_000))
+        await store.command("SET", "a", b"1", "EX", 60)
 
 
 async def test_a_name_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
