@@ -63,6 +63,8 @@ EXAMPLES: Final[dict[str, tuple[str, ...]]] = {
     "accounts login": ("bm accounts login me --client client_secret.json", "bm accounts login me"),
     "accounts import": ("bm accounts import accounts.json", "bm accounts import keys.csv --provider groq"),
     "accounts export": ("bm accounts export accounts.json",),
+    "accounts move": ("bm accounts move", "bm accounts move --remove"),
+    "accounts reseal": ("bm accounts reseal",),
     "accounts rename": ("bm accounts rename work office",),
     "accounts key": ("bm accounts key work", "bm accounts key second --provider groq < key-file"),
     "accounts order": ("bm accounts order", "bm accounts order free paid", "bm accounts order large --weight 3"),

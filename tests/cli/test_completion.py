@@ -80,7 +80,7 @@ def test_settings_are_offered_level_by_level(paths: Paths, typed: str, found: li
         ("providers mode groq e", ["exclusive"]),
         ("providers mode groq off x", []),
         ("test groq gro", []),
-        ("status ", ["--json"]),
+        ("status ", ["--all", "--json"]),
         ("config set providers.groq.mode f", ["fallback"]),
         ("config set pool.affinity t", ["true"]),
         ("config set aliases.quick so", ["sonnet"]),
