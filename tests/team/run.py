@@ -20,7 +20,7 @@ from tests.support.postgres import Server as Database
 from tests.support.postgres import server
 from tests.team.checker import CHECKS, check
 from tests.team.clients import BUDGETED_OF, Clients
-from tests.team.cluster import ANSWER, MOST, NODES, PROMPT, Cluster
+from tests.team.cluster import ANSWER, MOST, NODES, PROMPT, Cluster, Node
 from tests.team.history import Answered, Asked, Called, Changed, Event, History, Known, Lost, Recorded, Spent, Terms
 from tests.team.schedule import Fault, schedule
 
@@ -75,7 +75,8 @@ async def run(home: Path, database: Database, plan: Plan) -> History:
         began = time.monotonic()
         asking = asyncio.ensure_future(clients.run())
         faults = _faults(plan)
-        await asyncio.gather(*(_break(cluster, fault) for fault in faults), asyncio.sleep(plan.seconds))
+        broken: set[str] = set()
+        await asyncio.gather(*(_break(cluster, fault, broken) for fault in faults), asyncio.sleep(plan.seconds))
         clients.stop()
         ended = time.monotonic()
         await asking
@@ -110,12 +111,18 @@ def _terms(plan: Plan, began: float, ended: float) -> Terms:
     )
 
 
-async def _break(cluster: Cluster, fault: Fault) -> None:
-    """Break one part, and mend it."""
+async def _break(cluster: Cluster, fault: Fault, broken: set[str]) -> None:
+    """Break one part, and mend it; one that is broken already, and takes long to come back, is left as it is."""
     await asyncio.sleep(fault.at)
     node = cluster.nodes[fault.node]
-    if fault.kind in ("kill", "freeze") and not node.is_there:
+    if fault.part in broken:
         return
+    broken.add(fault.part)
+    await _break_part(cluster, fault, node)
+    broken.discard(fault.part)
+
+
+async def _break_part(cluster: Cluster, fault: Fault, node: Node) -> None:
     match fault.kind:
         case "kill":
             await cluster.kill(node, fault.seconds)

@@ -17,6 +17,12 @@ class Fault(NamedTuple):
     node: int
     seconds: float
 
+    @property
+    def part(self) -> str:
+        """What breaks."""
+        parts = {"kill": f"node {self.node}", "freeze": f"node {self.node}", "cut": f"link {self.node}"}
+        return parts.get(self.kind, self.kind.split()[-1])
+
 
 def schedule(seed: int, seconds: float, nodes: int, pause: float = 5.0) -> list[Fault]:
     """One fault after another, with pauses in which the team heals, and at times two at once."""
