@@ -22,7 +22,7 @@ def move(
     The file stays as it is.
     """
     from bm.cli.exits import UsageError
-    from bm.config.secrets import without_password
+    from bm.config.secrets import without_login
     from bm.config.shared import node_name
     from bm.ledger.move import Moved
     from bm.ledger.move import move as parts
@@ -39,7 +39,7 @@ def move(
             if moved.read % _EVERY == 0:
                 render.note(f"{moved.read:,} requests so far")
     there = f"; {moved.read - moved.added:,} were there already" if moved.read > moved.added else ""
-    render.line(f"{moved.added:,} requests copied to {without_password(config.ledger.url)}{there}")
+    render.line(f"{moved.added:,} requests copied to {without_login(config.ledger.url)}{there}")
     daemon = admin.running(paths)
     if daemon and admin.ask_daemon(paths, daemon, "GET", "/admin/status")["ledger"]["path"] == str(path):
         render.note(f"note: the running daemon still writes to {path}: bm restart, then bm ledger move once more")

@@ -173,9 +173,19 @@ def configured_secrets(config: Config) -> Iterator[str]:
         yield from (password, unquote(password))
     with suppress(ValueError):
         yield read_store(config.shared.url).password
-    with suppress(ValueError):
-        password = urlsplit(config.ledger.url).password or ""
+    url = config.ledger.url
+    # Where it ends to the library that connects, and where one does that holds an @ itself.
+    for end in {url.find("@"), url.rfind("@")} - {-1}:
+        password = url[:end].partition("://")[2].partition(":")[2]
         yield from (password, unquote(password))
+
+
+def without_login(url: str) -> str:
+    """The URL of a proxy, a store or a database with an ellipsis in place of user and password.
+
+    Their passwords may contain what ends the host elsewhere.
+    """
+    return f"{url.partition('://')[0]}://…@{url.rpartition('@')[2]}" if "@" in url else url
 
 
 def without_password(url: str) -> str:
@@ -278,7 +288,6 @@ def _masked(value: Any, key: str) -> Any:
         return hint(value)
     if key in ("base_url", "endpoint"):
         return without_password(value)
-    if key == "url" and "@" in value:
-        # Proxies and stores: their passwords may contain what ends the host elsewhere.
-        return f"{value.partition('://')[0]}://…@{value.rpartition('@')[2]}"
+    if key == "url":
+        return without_login(value)
     return value

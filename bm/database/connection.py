@@ -89,8 +89,10 @@ def options(url: str) -> dict[str, Any]:
         raise ConfigError("needs the package psycopg, which is not installed", key=SETTING, hint=remedy) from None
     try:
         given = conninfo_to_dict(url)
-        # A password with a sign that ends it is taken for a port, which messages quote.
-        if all(port.isdecimal() for port in str(given.get("port") or 5432).split(",")):
+        # A password with a sign that ends it is taken for a port, a host or a name, which messages quote.
+        ports = str(given.get("port") or 5432).split(",")
+        is_cut = any("@" in str(given.get(name)) for name in ("host", "dbname"))
+        if all(port.isdecimal() for port in ports) and not is_cut:
             return _DEFAULTS | given | {"client_encoding": "UTF8"}
         raise ValueError
     except (psycopg.Error, ValueError):

@@ -21,7 +21,7 @@ from starlette.routing import Route
 from bm.accounts.report import State, counts
 from bm.chat.parts import Json
 from bm.config.paths import Paths
-from bm.config.secrets import Mask, without_password
+from bm.config.secrets import Mask, without_login
 from bm.config.shared import node_name
 from bm.dispatch.outcome import AccountEffect
 from bm.dispatch.target import Target
@@ -233,7 +233,7 @@ class Admin:
     def _ledger(self) -> Json:
         """Where the ledger is, and the state of its writer."""
         where, ledger = self._services.ledger_in(self._paths), self._services.ledger
-        found: Json = {"path": without_password(where) if isinstance(where, str) else str(where)}
+        found: Json = {"path": without_login(where) if isinstance(where, str) else str(where)}
         if ledger is not None:
             found |= {"written": ledger.written, "waiting": ledger.waiting, "dropped": ledger.missing}
             found["problem"] = ledger.problem or None

@@ -14,7 +14,7 @@ import pytest
 
 from bm.config import secrets
 from bm.config.schema import Config, Ledger
-from bm.config.secrets import MASK, Mask, configured_secrets, hint, is_reference, masked, resolve
+from bm.config.secrets import MASK, Mask, configured_secrets, hint, is_reference, masked, resolve, without_login
 from bm.errors import ConfigError
 
 PLANTED = "planted-secret-1234567890"
@@ -202,10 +202,15 @@ def test_a_secret_within_another_leaves_nothing_unmasked(whole: str) -> None:
     assert Mask(["key-of-mine", whole])(f"x={whole}") == f"x={MASK}"
 
 
-def test_the_password_of_the_database_is_a_secret() -> None:
-    config = Config(ledger=Ledger(url="postgresql://bm:first%40second@db/bm"))
-    assert {"first@second", "first%40second"} <= set(configured_secrets(config))
-    assert masked(config)["ledger"]["url"] == "postgresql://…@db/bm"
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("first%40second", "first@second"), ("first#second", "first#second"), ("first?second", "first?second")],
+)
+def test_the_password_of_the_database_is_a_secret(written: str, meant: str) -> None:
+    config = Config(ledger=Ledger(url=f"postgresql://bm:{written}@db/bm?application_name=x@y"))
+    assert {written, meant} <= set(configured_secrets(config))
+    config = Config(ledger=Ledger(url=f"postgresql://bm:{written}@db/bm"))
+    assert masked(config)["ledger"]["url"] == without_login(config.ledger.url) == "postgresql://…@db/bm"
     assert "second" not in repr(config)
 
 

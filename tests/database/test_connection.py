@@ -23,9 +23,19 @@ def refusal(url: str) -> ConfigError:
     return caught.value
 
 
-@pytest.mark.parametrize("url", [f"postgresql://bm:{SECRET}@host/db", "postgresql://host/db?colour=red"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"bm:{SECRET}@host/db",
+        f"bm:a@{SECRET}@host/db",
+        "bm:p@ssphrase@host/db",
+        f"bm:12/{SECRET}@host/db",
+        "host/db?colour=red",
+    ],
+)
 def test_what_is_no_url_of_postgresql_is_named_and_not_quoted(url: str) -> None:
-    error = refusal(url)
+    error = refusal(f"postgresql://{url}")
+    assert "ssphrase" not in str(error)
     assert "is not the URL of a PostgreSQL database" in str(error)
     assert "write %40 for @" in error.hint
 
