@@ -347,7 +347,7 @@ class Relay:
             UpstreamError: the upstream was silent for too long.
         """
         while True:
-            name, due = self._next_due()
+            _, due = self._next_due()
             if self._now() < due + GRACE and (arrived := self._response.read_now()):
                 return arrived
             try:
@@ -355,7 +355,9 @@ class Relay:
                     raise TimeoutError
                 return await self._deadline.wait(due, self._response.read_some())
             except TimeoutError:
-                name, _ = self._next_due()
+                name, due = self._next_due()
+                if self._now() < due:
+                    continue  # pieces have been passed on in the same moment
                 if name == "end":
                     return b""
                 if name == "keep_alive":
