@@ -177,7 +177,7 @@ def _hour(quarter: int) -> str:
 
 
 def forget(connection: Connection, *, node: str, decisions: int) -> None:
-    """Keep so many decisions of a node, and no request that is older than `KEEP_DAYS`.
+    """Keep so many decisions of a node, and nothing that is older than `KEEP_DAYS`, of nodes that are no more either.
 
     Raises:
         ConfigError: the database refuses.
@@ -185,5 +185,6 @@ def forget(connection: Connection, *, node: str, decisions: int) -> None:
     oldest = time.time() - KEEP_DAYS * DAY
     with reported():
         connection.execute(_FORGET, (node, node, decisions))
+        connection.execute("DELETE FROM bm_decisions WHERE ended < %s", (oldest,))
         connection.execute("DELETE FROM bm_requests WHERE at < %s", (oldest,))
         connection.execute("DELETE FROM bm_totals WHERE day < %s", (_hour(int(oldest // _QUARTER))[:10],))

@@ -92,6 +92,10 @@ class Telemetry:
         try:
             self._waiting.put_nowait(record)
         except queue.Full:
+            if not self.dropped:
+                _log.warning(
+                    "requests end faster than spans are made of them: some are missing from traces and metrics"
+                )
             self.dropped += 1
 
     def close(self) -> None:

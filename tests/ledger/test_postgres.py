@@ -72,11 +72,13 @@ def test_the_decisions_of_each_node_are_bounded(database: str, connection: Conne
     assert len(requests(database, 100)) == 12
 
 
-def test_old_requests_are_removed_with_their_totals(database: str, connection: Connection) -> None:
+def test_old_requests_are_removed_with_their_totals_and_decisions(database: str, connection: Connection) -> None:
     now = time.time()
     old, recent = now - (KEEP_DAYS + 1) * DAY, now - (KEEP_DAYS - 1) * DAY
-    store(connection, [entry(id="old", at=old), entry(id="recent", at=recent)], node="one")
+    both = [entry(id="old", at=old, decision=b"{}"), entry(id="recent", at=recent, decision=b"{}")]
+    store(connection, both, node="a pod that is no more")
     forget(connection, node="one", decisions=9)
+    assert decision(database, "old") is None and decision(database, "recent") == {}
     assert [row["id"] for row in requests(database, 9)] == ["recent"]
     assert usage(database, since=0, by="day")["total"]["requests"] == 1
 

@@ -118,13 +118,14 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert raised.value.key == "telemetry.endpoint" and "better-manager[telemetry]" in str(raised.value)
 
 
-def test_more_than_can_wait_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatch, free_port: int) -> None:
+def test_more_than_can_wait_is_dropped_and_said_once(free_port: int, caplog: pytest.LogCaptureFixture) -> None:
     telemetry = Telemetry(f"http://127.0.0.1:{free_port}", "node", "1", str)
     telemetry._waiting.put(None)
     telemetry._thread.join()
     for _ in range(MOST_WAITING + 3):
         telemetry.observe(Record(id="r", at=0.0, protocol="gemini", model="m", stream=True))
     assert telemetry.dropped == 3
+    assert caplog.text.count("some are missing from traces and metrics") == 1
     while not telemetry._waiting.empty():
         telemetry._waiting.get()
     telemetry.close()
