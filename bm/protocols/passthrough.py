@@ -361,8 +361,8 @@ class PassThrough:
         follows = self._end or self.watch.failure is not None
         if passing < len(parsed) or not all(map(is_sound, parsed)) or (follows and not parsed):
             rest = b""
-        elif follows:
-            # The last event lacks its blank line.
+        elif follows or (parsed and not is_mark(parsed[-1])):
+            # The last event, which is more than the mark of the end, lacks its blank line: a client would not read it.
             rest = rest.rstrip(b"\r\n") + b"\n\n"
         return self._passed(rest, passing) + self._end
 
@@ -399,6 +399,11 @@ class PassThrough:
 def is_sound(item: sse.Event) -> bool:
     """Whether a client can read an event: it is JSON, or the mark at the end of a stream."""
     return item.data.strip() == b"[DONE]" or json_of(item.data) is not None
+
+
+def is_mark(item: sse.Event) -> bool:
+    """Whether an event only marks the end of a stream."""
+    return any(mark in item.data for mark in _TERMINATORS)
 
 
 def is_error(item: sse.Event) -> bool:

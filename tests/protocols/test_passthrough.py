@@ -145,6 +145,13 @@ def test_an_end_that_the_upstream_leaves_out_is_written(protocol: ProtocolName, 
     assert out.replace(b": a comment\n\n", b"").rstrip() == b"".join([*most, last]).rstrip() and pipe.watch.complete
 
 
+@pytest.mark.parametrize("lost", [1, 2, 3, 4])
+def test_a_last_event_that_is_no_mark_gets_the_blank_line_that_it_lacks(lost: int) -> None:
+    whole = b"".join(written("gemini"))
+    out, pipe = passed("gemini", whole[:-lost])
+    assert out == whole.rstrip() + b"\n\n" and pipe.watch.complete
+
+
 @EVERY
 @pytest.mark.parametrize("how", ["garbage", "error"])
 def test_what_goes_wrong_after_the_finish_reason_does_not_count(protocol: ProtocolName, how: str) -> None:
