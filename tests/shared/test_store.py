@@ -14,7 +14,7 @@ from bm.shared import store as module
 from bm.shared.store import FORMAT, Script, Store, StoreAway
 from bm.tasks import failures, note
 from tests.shared.conftest import opened, until
-from tests.support.valkey import Valkey, valkey_server
+from tests.support.valkey import Valkey, free_port, valkey_server
 
 ECHO = Script("return {KEYS[1], ARGV[1]}")
 
@@ -36,7 +36,8 @@ def form(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Valke
         server: Valkey = request.getfixturevalue("valkey")
         yield server, server.url
         return
-    options = ("--cluster-enabled", "yes") if request.param == "cluster" else ()
+    # By default the nodes of a cluster talk on a port 10,000 higher, where a connection may be.
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port())) if request.param == "cluster" else ()
     with valkey_server(tmp_path, *options) as server:
         place = f"127.0.0.1:{server.port}"
         if request.param == "cluster":

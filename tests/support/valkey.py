@@ -30,7 +30,7 @@ class Valkey:
     def __init__(self, folder: Path, *options: str, config: Path | None = None) -> None:
         self.folder, self.options, self.config = folder, options, config
         self.password = options[options.index("--requirepass") + 1] if "--requirepass" in options else ""
-        self.port = _port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -90,7 +90,7 @@ class Valkey:
         return False
 
 
-def _port() -> int:
+def free_port() -> int:
     """A free port, of those that systems do not give to connections: the server may be gone for a while."""
     while True:
         port = random.randrange(20_000, 32_000)
