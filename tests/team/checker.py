@@ -11,7 +11,7 @@ from tests.team.history import Answered, Asked, Called, Changed, Event, History,
 
 SETTLED = 3.0
 """Seconds after a part has come back until the others must have noticed."""
-FLUSHED = 1.5
+FLUSHED = 0.5
 """Seconds before a node is killed whose requests may not have reached its disk."""
 WITHIN = 0.05
 """How far the load may be from the optimum."""
