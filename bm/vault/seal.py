@@ -67,7 +67,9 @@ class Seal:
         try:
             return AESGCM(self._keys[sealed.key]).decrypt(body[:_NONCE], body[_NONCE:], about.encode())
         except (InvalidTag, ValueError):
-            raise AccountError(f"{about}: was changed or moved in the database by something else than bm") from None
+            found = f"{about}: was changed or moved in the database by something else than bm"
+            remedy = "put its row in bm_sealed back from a backup, or delete that row and add it again"
+            raise AccountError(f"{found} ({remedy})") from None
 
 
 def read_seal(references: Sequence[str], environ: Mapping[str, str]) -> Seal:

@@ -36,7 +36,10 @@ def test_another_key_is_an_error_that_names_the_setting_and_both_keys() -> None:
 @pytest.mark.parametrize(
     ("tampered", "words"),
     [
-        (lambda each: Sealed(each.key, each.data[:-1] + bytes([each.data[-1] ^ 1])), "was changed or moved"),
+        (
+            lambda each: Sealed(each.key, each.data[:-1] + bytes([each.data[-1] ^ 1])),
+            "was changed or moved .*delete that row",
+        ),
         (lambda each: Sealed(each.key, each.data[:5]), "was changed or moved"),
         (lambda each: OLD.seal(PLAIN, "account home"), "was changed or moved"),
         (lambda each: Sealed(each.key, b"\x02" + each.data[1:]), "needs a newer bm"),
