@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from redis.asyncio import Redis, RedisCluster, Sentinel
@@ -84,6 +86,20 @@ async def close(client: Client) -> None:
     if isinstance(pool, SentinelConnectionPool):
         for sentinel in pool.sentinel_manager.sentinels:
             await sentinel.aclose()
+
+
+async def unless_cancelled(reply: Awaitable[Any]) -> Any:
+    """A reply, unless this task was cancelled meanwhile.
+
+    redis-py writes through `asyncio.wait_for`, which up to Python 3.11 loses a cancellation if what it awaits ends in
+    the same moment (bpo-37658): a loop would never end, and a request go on after its client has left.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    found = await reply
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return found
 
 
 def is_temporary(error: Exception) -> bool:

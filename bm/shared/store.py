@@ -23,7 +23,7 @@ from redis.exceptions import NoScriptError
 from bm.config.schema import Shared
 from bm.config.shared import read_store
 from bm.errors import BmError, ConfigError
-from bm.shared.client import FAILURES, LIMIT, close, connect, explained, is_disturbance, is_temporary
+from bm.shared.client import FAILURES, LIMIT, close, connect, explained, is_disturbance, is_temporary, unless_cancelled
 from bm.tasks import note
 
 FORMAT: Final = 1
@@ -136,7 +136,7 @@ class Store:
             if self.is_away:
                 raise StoreAway(self._reason)
             try:
-                return await self._client.execute_command(*words)
+                return await unless_cancelled(self._client.execute_command(*words))
             except FAILURES as error:
                 if is_disturbance(error):
                     self.leave(*explained(error))
@@ -159,7 +159,7 @@ class Store:
         for words in commands:
             pipeline.execute_command(*words)
         try:
-            results: list[Any] = await pipeline.execute(raise_on_error=False)
+            results: list[Any] = await unless_cancelled(pipeline.execute(raise_on_error=False))
         except FAILURES as error:
             self.leave(*explained(error))
             raise StoreAway(self._reason) from None
@@ -218,7 +218,7 @@ class Store:
             raise StoreAway(self._reason)
         words = ("XREAD", "COUNT", 1_000, "BLOCK", int(FOLLOW * 1000), "STREAMS", key, after)
         try:
-            found = await self._follower.execute_command(*words)
+            found = await unless_cancelled(self._follower.execute_command(*words))
         except FAILURES as error:
             self.leave(*explained(error))
             raise StoreAway(self._reason) from None

@@ -43,7 +43,7 @@ def printed(words: list[str], environ: dict[str, str]) -> list[str]:
         ("zsh", "bm record o", ["+on:Keep every exchange: prompts and answers, but no keys.", "+off:Stop recording."]),
         ("zsh", "bm route groq:openai/gpt-oss-1", ["+groq\\:openai/gpt-oss-120b"]),
         ("zsh", "bm config set pool", ["=pool."]),
-        ("fish", "bm status ", ["--json\tPrint JSON."]),
+        ("fish", "bm status ", ["--all\tShow every node of the team.", "--json\tPrint JSON."]),
         ("pwsh", "bm accounts rename `m", ["'my work'\t"]),
     ],
 )

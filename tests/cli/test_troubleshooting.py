@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -115,9 +116,11 @@ def test_a_used_up_quota(bm: Bm, running: Simulator) -> None:
 
 def test_old_settings(bm: Bm, running: Simulator, paths: Paths) -> None:
     paths.config.write_text(paths.config.read_text() + "[server]\nprot = 1\n")
-    bm("accounts", "enable", "work")
     quoted = "the configuration is invalid, the previous one stays in force"
-    assert quoted in said(bm, "status") and quoted in PAGE
+    limit = time.monotonic() + 30
+    while quoted not in (status := said(bm, "status")):
+        assert time.monotonic() < limit, status
+    assert quoted in PAGE
     assert bm("ask", "hi").code == 0
     assert "unknown key" in said(bm, "restart")
     quoted = "was not changed because it has errors; fix them first"

@@ -26,7 +26,7 @@ from bm.daemon.restart import restart
 from bm.server.handover import FORMAT
 from bm.simulator import Rule, Simulator
 from tests.daemon.conftest import paths
-from tests.gateway.world import World
+from tests.gateway.world import World, soon
 from tests.server.test_serve import gone, running_answer, started
 from tests.support.daemon import Daemon, daemon
 
@@ -88,11 +88,14 @@ def test_what_the_old_daemon_learns_last_is_known_to_the_next(paths: Paths, serv
     assert old.process.wait(timeout=10) == 0
     found = find(paths)
     assert found is not None
-    cooling: list[Any] = []
-    while not cooling:
+
+    def cooldowns() -> list[Any]:
         (row,) = ask(found.daemon, "GET", "/admin/accounts", key=old.key).body["accounts"]
-        cooling = row["cooldowns"]
-    assert cooling[0]["seconds"] > 500
+        listed: list[Any] = row["cooldowns"]
+        return listed
+
+    assert soon(lambda: bool(cooldowns()), 30)
+    assert cooldowns()[0]["seconds"] > 500
 
 
 def test_a_used_connection_is_answered_once_more(paths: Paths, served: tuple[Simulator, Daemon]) -> None:

@@ -16,7 +16,7 @@ from bm.keys.file import update
 from bm.server import websocket
 from bm.server.websocket import WebSocketClient
 from bm.simulator import Rule, Simulator
-from tests.gateway.world import World
+from tests.gateway.world import World, soon
 from tests.support.daemon import Daemon, daemon
 
 
@@ -55,7 +55,7 @@ def test_a_clients_key_and_its_limits(world: World) -> None:
     key = world.key("ci", models=("gpt-*",), rpm=1)["x-api-key"]
     with connected(world, authorization=f"Bearer {key}") as connection:
         assert exchange(connection, input=[said("hi")])[-1]["type"] == "response.completed"
-        assert world.admin("requests?limit=1")["requests"][0]["key"] == "ci"
+        assert soon(lambda: [row["key"] for row in world.admin("requests?limit=1")["requests"]] == ["ci"])
         assert "limited to 1 requests per minute" in str(exchange(connection, input=[said("hi")])[-1])
         update(world.daemon.paths.keys, lambda old: old.revoke("ci"))
         assert world.admin("reload", {})["ok"]

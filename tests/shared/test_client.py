@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis.exceptions import (
     AuthenticationError,
@@ -17,7 +19,7 @@ from redis.exceptions import (
 )
 
 from bm.config.shared import read_store
-from bm.shared.client import close, connect, explained, is_disturbance, is_temporary
+from bm.shared.client import close, connect, explained, is_disturbance, is_temporary, unless_cancelled
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,18 @@ def test_an_error_is_explained(error: Exception, words: str, temporary: bool, di
 )
 async def test_each_form_of_an_address_makes_a_client_without_connecting(url: str) -> None:
     await close(connect(read_store(url)))
+
+
+async def test_a_cancellation_is_not_lost_with_a_reply() -> None:
+    async def lost() -> int:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return 1
+        return 0
+
+    task = asyncio.ensure_future(unless_cancelled(lost()))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -86,7 +86,7 @@ Make = Callable[..., Node]
 
 @pytest.fixture
 async def store(valkey: Valkey) -> AsyncIterator[Disturbed]:
-    store = Disturbed(Shared(url=valkey.url))
+    store = Disturbed(Shared(url=valkey.url), limit=30.0)
     await store.open()
     yield store
     await store.close()
@@ -356,8 +356,11 @@ async def in_step(nodes: Sequence[Node], what: Callable[[], Awaitable[None]]) ->
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-async def test_a_dollar_under_two_hundred_streams_of_three_nodes(make: Make, seed: int) -> None:
+async def test_a_dollar_under_two_hundred_streams_of_three_nodes(
+    make: Make, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With aborts, it is exceeded by one reservation at most, at any moment, and all of it may be spent."""
+    monkeypatch.setattr(limits, "PATIENCE", 30.0)
     chance, nodes = random.Random(seed), [make("1/day") for _ in range(3)]
     spent, largest, held = 0.0, 0.0, 0.0
 
