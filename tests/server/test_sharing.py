@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import bm
 from bm.config.paths import Paths
 from bm.errors import ConfigError
 from bm.gateway.services import Services
@@ -44,6 +45,8 @@ async def test_a_store_needs_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.split(".")[0] == "redis" or name.startswith("bm.shared")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "redis", None)
+    # What is imported anew stands in the package until the end of the test, and then what was there before.
+    monkeypatch.setattr(bm, "shared", getattr(bm, "shared", None), raising=False)
     paths = Paths.default()
     with socket.create_server(("127.0.0.1", 0)) as sock, pytest.raises(ConfigError) as refused:
         await join(paths, '[shared]\nurl = "valkey://127.0.0.1"', sock)
