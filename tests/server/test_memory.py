@@ -26,7 +26,7 @@ def test_a_burst_whose_rest_lies_between_small_objects_leaves_the_process() -> N
 
 async def burst() -> bool:
     """Whether most of what is allocated at once, and freed, is the system's again."""
-    memory.SETTLED_AFTER, memory.TRIM_EVERY = 0.0, PAUSE
+    memory.SETTLED_AFTER, memory.LOOK_EVERY = 0.0, PAUSE
     answers, small = [], []
     for _ in range(BURST):
         answers.append(bytearray(SIZE))
