@@ -21,6 +21,7 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from bm import tasks
 from tests.support.loopback import refuse_network
 
 pytest_plugins = ["tests.support.postgres", "tests.support.valkey"]
@@ -148,10 +149,11 @@ _count = itertools.count()
 
 @pytest.fixture(autouse=True)
 def bm_home(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A `BM_HOME` of this test's own; the folder exists and is empty."""
+    """A `BM_HOME` of this test's own, whose folder exists and is empty. Nothing has failed in the background yet."""
     home = sealed / str(next(_count))
     home.mkdir()
     monkeypatch.setenv("BM_HOME", str(home))
+    monkeypatch.setattr(tasks, "_troubles", {})
     return home
 
 

@@ -47,7 +47,6 @@ async def test_a_cancelled_task_logs_nothing(caplog: pytest.LogCaptureFixture) -
 
 async def test_a_loop_that_fails_starts_again_and_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "_FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(tasks, "_troubles", {})
     runs = 0
 
     async def work() -> None:

@@ -197,10 +197,7 @@ def test_neither_killed_nodes_nor_killed_databases_lose_or_double_a_request(
     assert exactly(database, found)
 
 
-def test_a_request_that_the_database_never_takes_does_not_hold_up_the_others(
-    path: Path, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tasks, "_troubles", {})
+def test_a_request_that_the_database_never_takes_does_not_hold_up_the_others(path: Path, database: str) -> None:
     with running(path, database) as (ledger, shipper):
         put(ledger, 0)
         # An index takes 2,704 bytes, as far as they can be compressed.
@@ -213,8 +210,7 @@ def test_a_request_that_the_database_never_takes_does_not_hold_up_the_others(
     assert failure.startswith("writing the ledger failed, 1 requests are missing from it")
 
 
-def test_what_is_no_request_is_passed_over(path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "_troubles", {})
+def test_what_is_no_request_is_passed_over(path: Path, database: str) -> None:
     with closing(Spool(path)) as spool:
         spool.write([])
     with closing(sqlite3.connect(path, isolation_level=None)) as file:

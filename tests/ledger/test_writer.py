@@ -207,8 +207,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert len(ids(path)) == 51
 
 
-def test_whatever_fails_the_thread_goes_on_and_it_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks, "_troubles", {})
+def test_whatever_fails_the_thread_goes_on_and_it_is_reported(path: Path) -> None:
     with running(path) as ledger:
         ledger.put(lambda: "no entry at all")  # type: ignore[arg-type,return-value]
         assert ledger.flush(LONG)

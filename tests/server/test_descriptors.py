@@ -42,7 +42,6 @@ def test_none_left_to_count_with_means_all_are_in_use(monkeypatch: pytest.Monkey
 async def test_scarce_descriptors_are_shown_until_they_are_free(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tasks, "_troubles", {})
     monkeypatch.setattr(descriptors, "LOOK_EVERY", 0.001)
     seen = iter([5, 9, 10, 10, 5])
     shown: list[list[str]] = []

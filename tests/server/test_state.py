@@ -149,10 +149,7 @@ def test_an_incomplete_line_is_skipped_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b'{"version": 2, "acc', b"\0" * 300, b"\xff\xfe"])
 @pytest.mark.parametrize("name", ["state.json", "models.json", "signatures.jsonl"])
-async def test_a_damaged_file_is_reported_and_kept(
-    bm_home: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes
-) -> None:
-    monkeypatch.setattr(tasks, "_troubles", {})
+async def test_a_damaged_file_is_reported_and_kept(bm_home: Path, name: str, content: bytes) -> None:
     paths = Paths.under(bm_home)
     make_folders(paths)
     file = paths.ledger.with_name(name)
