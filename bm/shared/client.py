@@ -21,6 +21,7 @@ from redis.exceptions import (
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     TimeoutError,
     TryAgainError,
@@ -33,8 +34,8 @@ Client = Redis | RedisCluster
 LIMIT: Final = 2.0
 """Seconds in which a connection is made and a command is answered; otherwise the store counts as away."""
 
-FAILURES: Final = (RedisError, OSError)
-"""What redis-py raises: its own errors, and those of sockets and certificates."""
+FAILURES: Final = (RedisError, RedisClusterException, OSError)
+"""What redis-py raises: its own errors, which have no common base, and those of sockets and certificates."""
 
 _TEMPORARY: Final = (
     ConnectionError,
@@ -43,8 +44,10 @@ _TEMPORARY: Final = (
     ClusterDownError,
     MasterDownError,
     TryAgainError,
+    RedisClusterException,
     OSError,
 )
+_NO_CLUSTER: Final = "Cluster mode is not enabled"
 _UNUSABLE: Final = ("OOM", "MISCONF", "BUSY", "UNKILLABLE")
 """The first words of errors that redis-py has no class for."""
 
@@ -102,20 +105,24 @@ async def unless_cancelled(reply: Awaitable[Any]) -> Any:
     return found
 
 
-def is_temporary(error: Exception) -> bool:
+def is_temporary(error: BaseException) -> bool:
     """Whether the store may answer soon, without a person."""
-    return isinstance(error, _TEMPORARY) and not isinstance(error, AuthenticationError | NoPermissionError)
+    error = _cause(error)
+    lasts = isinstance(error, AuthenticationError | NoPermissionError) or _NO_CLUSTER in str(error)
+    return isinstance(error, _TEMPORARY) and not lasts
 
 
-def is_disturbance(error: Exception) -> bool:
+def is_disturbance(error: BaseException) -> bool:
     """Whether the store cannot be used, rather than one command be wrong."""
+    error = _cause(error)
     return isinstance(error, (*_TEMPORARY, NoPermissionError, OutOfMemoryError, ReadOnlyError, InvalidResponse)) or (
         str(error).startswith(_UNUSABLE)
     )
 
 
-def explained(error: Exception) -> tuple[str, str]:
+def explained(error: BaseException) -> tuple[str, str]:
     """What is wrong with the store, and the remedy."""
+    error = _cause(error)
     words = " ".join(str(error).split())[:200] or type(error).__name__
     match error:
         case AuthenticationError():
@@ -132,9 +139,16 @@ def explained(error: Exception) -> tuple[str, str]:
             return "what answers there is no Valkey or Redis", "correct the address; with TLS it is valkeys://"
     if words.startswith("OOM"):
         return explained(OutOfMemoryError())
+    if _NO_CLUSTER in words:
+        return "the store is no cluster", "write valkey:// instead of valkey+cluster://"
     if "CERTIFICATE_VERIFY_FAILED" in words:
         return "the certificate of the store is not trusted", "name the file of its authority: ?ca=FILE"
     if isinstance(error, _TEMPORARY):
         remedy = "start it or correct the address; with TLS it is valkeys://"
         return f"the store does not answer ({words})", remedy
     return f"the store answers with an error ({words})", "see its log"
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error itself, or why the servers of a cluster could not be asked which others there are."""
+    return error.__cause__ if isinstance(error, RedisClusterException) and error.__cause__ else error

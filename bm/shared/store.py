@@ -244,12 +244,12 @@ class Store:
         """Look for the store whenever it is away, until cancelled."""
         while True:
             await self._left.wait()
-            self._left.clear()
             pause = _FIRST_PAUSE
             while self.is_away:
                 await asyncio.sleep(pause * random.uniform(0.8, 1.2))
                 pause = min(pause * 2, _LONGEST_PAUSE)
                 await self._return()
+            self._left.clear()
 
     async def _return(self) -> None:
         """Use the store again, if it can be."""

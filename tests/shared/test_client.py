@@ -13,6 +13,7 @@ from redis.exceptions import (
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisClusterException,
     RedisError,
     ResponseError,
     TimeoutError,
@@ -20,6 +21,13 @@ from redis.exceptions import (
 
 from bm.config.shared import read_store
 from bm.shared.client import close, connect, explained, is_disturbance, is_temporary, unless_cancelled
+
+
+def of_cluster(cause: Exception) -> RedisClusterException:
+    """What a client of a cluster raises when no server tells it of the others."""
+    error = RedisClusterException(f"Redis Cluster cannot be connected. Please provide at least one node: {cause}")
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
@@ -35,6 +43,10 @@ from bm.shared.client import close, connect, explained, is_disturbance, is_tempo
         (ResponseError("OOM command not allowed when used memory > 'maxmemory'."), "is full", False, True),
         (ReadOnlyError("You can't write against a read only replica."), "is a replica", False, True),
         (ClusterDownError("The cluster is down"), "does not answer (The cluster is down)", True, True),
+        (RedisClusterException("All slots are not covered"), "does not answer (All slots", True, True),
+        (of_cluster(ConnectionError("Connection refused")), "does not answer (Connection refused)", True, True),
+        (of_cluster(AuthenticationError("WRONGPASS")), "refuses the user or the password", False, True),
+        (of_cluster(RedisClusterException("Cluster mode is not enabled on this node")), "is no cluster", False, True),
         (ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED]"), "certificate of the store is not trusted", True, True),
         (ResponseError("MISCONF Redis is configured to save"), "answers with an error", False, True),
         (ResponseError("WRONGTYPE Operation against a key"), "answers with an error", False, False),

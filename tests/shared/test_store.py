@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ async def refusal(url: str, name: str = "bm") -> ConfigError:
     return refused.value
 
 
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[Valkey, str]]:
+    """A cluster of one server, and its address."""
+    # By default the nodes of a cluster talk on a port 10,000 higher, where a connection may be.
+    with valkey_server(folder, "--cluster-enabled", "yes", "--cluster-port", str(free_port())) as server:
+        server.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        yield server, f"valkey+cluster://127.0.0.1:{server.port}"
+
+
 @pytest.fixture(params=["single", "cluster", "sentinel"])
 def form(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Valkey, str]]:
     """A server in each form, and its address."""
@@ -36,15 +46,12 @@ def form(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Valke
         server: Valkey = request.getfixturevalue("valkey")
         yield server, server.url
         return
-    # By default the nodes of a cluster talk on a port 10,000 higher, where a connection may be.
-    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port())) if request.param == "cluster" else ()
-    with valkey_server(tmp_path, *options) as server:
-        place = f"127.0.0.1:{server.port}"
-        if request.param == "cluster":
-            server.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-            yield server, f"valkey+cluster://{place}"
-            return
-        watch = f"sentinel monitor main {place.replace(':', ' ')} 1\n"
+    if request.param == "cluster":
+        with cluster(tmp_path) as found:
+            yield found
+        return
+    with valkey_server(tmp_path) as server:
+        watch = f"sentinel monitor main 127.0.0.1 {server.port} 1\n"
         (tmp_path / "sentinel.conf").write_text(watch, encoding="utf-8")
         with valkey_server(tmp_path, "--sentinel", config=tmp_path / "sentinel.conf") as sentinel:
             yield server, f"valkey+sentinel://127.0.0.1:{sentinel.port}/main"
@@ -88,7 +95,7 @@ async def test_a_wrong_password_is_refused_at_the_start(tmp_path: Path) -> None:
             assert store.version.startswith(("Valkey", "Redis"))
 
 
-@pytest.mark.parametrize("scheme", ["valkey", "valkeys"])
+@pytest.mark.parametrize("scheme", ["valkey", "valkeys", "valkey+cluster"])
 async def test_an_address_where_nothing_answers_is_refused(
     scheme: str, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +181,23 @@ async def test_a_store_that_goes_away_is_reported_and_found_again(fresh: Valkey)
         assert heard == [False]
         await until(lambda: not any("goes on alone" in each for each in failures()))
         assert await store.get(store.key("again")) == b"1"
+
+
+async def test_a_cluster_that_goes_away_is_found_again(tmp_path: Path) -> None:
+    with cluster(tmp_path) as (server, url):
+        async with opened(url, limit=0.2) as store:
+            with server.silent():
+                with pytest.raises(StoreAway, match="does not answer"):
+                    await store.get(store.key("a"))
+                # It is looked for meanwhile.
+                await asyncio.sleep(1.0)
+            await until(lambda: not store.is_away)
+            assert await store.get(store.key("a")) is None
+
+
+async def test_a_server_that_is_no_cluster_is_refused_as_one(valkey: Valkey) -> None:
+    error = await refusal(valkey.url.replace("valkey:", "valkey+cluster:").removesuffix("/0"))
+    assert "is no cluster" in error.message and not error.passes
 
 
 async def test_a_silent_store_is_given_up_and_others_do_not_wait_for_it(fresh: Valkey) -> None:
