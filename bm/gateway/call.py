@@ -11,7 +11,7 @@ import random
 import re
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 from urllib.parse import unquote
@@ -94,6 +94,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return CODECS[self.protocol].stream_encoder(request, new_ids(), model=model)
 
 
+Write: TypeAlias = Callable[[bytes], None]
+
+
 class Client(Protocol):
     """The connection to the client."""
 
@@ -104,11 +107,8 @@ class Client(Protocol):
         """Send a piece of the body."""
 
     @property
-    def is_ready(self) -> bool:
-        """Whether `send_now` may be called: a piece need not wait for those before."""
-
-    def send_now(self, data: bytes) -> None:
-        """Send a piece of the body without waiting."""
+    def write(self) -> Write | None:
+        """Sends a piece of the body at once; None if that is not possible now, or never with this client."""
 
     async def end(self, rest: bytes = b"") -> None:
         """Send the last piece of the body and end the response."""

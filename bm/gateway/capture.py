@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from bm.config.secrets import MASK, Mask
-from bm.gateway.call import Call, Client
+from bm.gateway.call import Call, Client, Write
 from bm.gateway.record import Record, document_of
 from bm.gateway.settings import Settings
 from bm.ledger.recordings import Message, RecordedRequest, Recording, save
@@ -55,12 +55,16 @@ class Capture:
         await self._client.send(data)
 
     @property
-    def is_ready(self) -> bool:
-        return self._client.is_ready
+    def write(self) -> Write | None:
+        write = self._client.write
+        if write is None:
+            return None
 
-    def send_now(self, data: bytes) -> None:
-        self._copy(data)
-        self._client.send_now(data)
+        def copied(data: bytes) -> None:
+            self._copy(data)
+            write(data)
+
+        return copied
 
     async def end(self, rest: bytes = b"") -> None:
         self._copy(rest)

@@ -170,7 +170,8 @@ class Relay:
 
         Returns whether it was: waking the task would cost as much again.
         """
-        if not (self.committed and self._begun and self._client.is_ready):
+        write = self._client.write if self.committed and self._begun else None
+        if write is None:
             return False
         chunk = self._response.read_now()
         passed = self._pipe.pass_pieces(chunk)
@@ -178,7 +179,7 @@ class Relay:
             self._response.unread(chunk)
             return False
         if passed:
-            self._client.send_now(passed)
+            write(passed)
             self._last_sent = self._now()
         self._last_item = self._last_content = self._now()
         self._running.hear()

@@ -9,7 +9,7 @@ import msgspec
 from bm.chat.events import Failed
 from bm.dispatch.target import Target
 from bm.errors import Failure
-from bm.gateway.call import Call, Client
+from bm.gateway.call import Call, Client, Write
 from bm.gateway.full_response import EVENT_STREAM, JSON_TYPE
 from bm.gateway.record import Record
 from bm.gateway.upstream_call import UpstreamCall
@@ -36,11 +36,11 @@ class WaitingClient:
     def __init__(self, client: Client) -> None:
         self._client, self.opened, self.started = client, False, False
         self._rest: bytes | None = None
-        self.send, self.send_now, self.cut = client.send, client.send_now, client.cut
+        self.send, self.cut = client.send, client.cut
 
     @property
-    def is_ready(self) -> bool:
-        return self._client.is_ready
+    def write(self) -> Write | None:
+        return self._client.write
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head of the response, unless it has been sent."""

@@ -115,6 +115,8 @@ def too_large(limit_mb: int) -> Failure:
 class AsgiClient:
     """The client of one request. `headers` are sent beside a response's own. `status` is 0 until it has begun."""
 
+    write = None
+
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
         self.headers: Headers = []
@@ -160,11 +162,6 @@ class AsgiClient:
     async def end(self, rest: bytes = b"") -> None:
         """Send the last chunk and complete the response."""
         await self._send({"type": "http.response.body", "body": rest, "more_body": False})
-
-    is_ready = False
-
-    def send_now(self, data: bytes) -> None:
-        raise NotImplementedError
 
     async def cut(self) -> None:
         """Leave the response without its end. The connection is closed once the exchange is over: see `Cut`."""

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from bm.errors import RequestError
+from bm.gateway.call import Write
 from bm.server.asgi import declares_more, latin, plain_body, too_large
 from bm.upstream.headers import Headers
 
@@ -181,10 +182,10 @@ class DirectClient:
             self._connection.transport.write(framed)
 
     @property
-    def is_ready(self) -> bool:
-        return not (self._connection.flow.write_paused or self.disconnected)
+    def write(self) -> Write | None:
+        return None if self._connection.flow.write_paused or self.disconnected else self._write
 
-    def send_now(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
         self._connection.transport.write(self._framed(data))
 
     async def end(self, rest: bytes = b"") -> None:

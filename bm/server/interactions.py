@@ -17,6 +17,8 @@ from bm.upstream.headers import Headers
 class InteractionsClient:
     """Writes a response to generateContent as an interaction. `keep` is handed one that is complete."""
 
+    write = None
+
     def __init__(self, client: Client, writer: Writer, keep: Callable[[Json], Awaitable[None]]) -> None:
         self._client, self._writer, self._keep = client, writer, keep
         self._parser = sse.Parser()
@@ -60,11 +62,6 @@ class InteractionsClient:
         body = msgspec.json.encode(answer)
         await self._client.start(self._status, [*self._headers, ("content-length", str(len(body)))])
         await self._client.end(body)
-
-    is_ready = False
-
-    def send_now(self, data: bytes) -> None:
-        raise NotImplementedError
 
     async def cut(self) -> None:
         await self._client.cut()

@@ -52,6 +52,8 @@ _BETA = "responses_websockets"
 class WebSocketClient:
     """Sends one response as messages: the events of a stream, or an error. `response` is the last event's."""
 
+    write = None
+
     def __init__(self, send: Send) -> None:
         self._send = send
         self._parser = sse.Parser()
@@ -76,11 +78,6 @@ class WebSocketClient:
         if self._status // 100 != 2:
             error = object_of(json_of(b"".join(self._body))).get("error")
             await self.message(msgspec.json.encode({"type": "error", "status": self._status, "error": error}))
-
-    is_ready = False
-
-    def send_now(self, data: bytes) -> None:
-        raise NotImplementedError
 
     async def cut(self) -> None:
         # A client that has stopped reading takes no close either.

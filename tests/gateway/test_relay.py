@@ -245,9 +245,9 @@ class Reader:
 
     def __init__(self, pause: float = 0.0, *, is_ready: bool = False) -> None:
         self.pause, self.received = pause, b""
-        self.is_ready, self.at_once = is_ready, 0
+        self.write, self.at_once = self._write if is_ready else None, 0
 
-    def send_now(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
         self.received += data
         self.at_once += 1
 
