@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import reduce
+from typing import NamedTuple, TypeVar
 
 from bm.accounts.account import Account
 from bm.accounts.credentials import Credentials
@@ -11,6 +13,9 @@ from bm.keys.file import StoredKeys
 from bm.keys.key import Key
 from bm.vault.database import DatabaseVault
 from bm.vault.vault import FileVault
+
+Item = TypeVar("Item", Account, Key)
+Stored = TypeVar("Stored")
 
 
 class Moved(NamedTuple):
@@ -34,29 +39,21 @@ def move(files: FileVault, database: DatabaseVault) -> Moved:
     accounts = [each for each in stored.accounts if not _has_account(there, each)]
     keys = [each for each in clients.keys if not _has_key(held, each)]
     left_out = [*stored.warnings, *clients.warnings]
-
-    def add_accounts(there: Credentials) -> Credentials:
-        for account in tuple(accounts):
-            try:
-                there = there.add(account)
-            except AccountError as error:
-                accounts.remove(account)
-                left_out.append(f"{account.name}: {error}")
-        return there
-
-    def add_keys(held: StoredKeys) -> StoredKeys:
-        for key in tuple(keys):
-            try:
-                held = held.add(key)
-            except AccountError as error:
-                keys.remove(key)
-                left_out.append(f"{key.name}: {error}")
-        return held
-
     present = len(stored.accounts) + len(clients.keys) - len(accounts) - len(keys)
-    database.accounts.update(add_accounts)
-    database.keys.update(add_keys)
+    database.accounts.update(lambda there: _with(accounts, there, Credentials.add, left_out))
+    database.keys.update(lambda held: _with(keys, held, StoredKeys.add, left_out))
     return Moved(len(accounts), len(keys), present, tuple(left_out))
+
+
+def _with(items: list[Item], there: Stored, add: Callable[[Stored, Item], Stored], left_out: list[str]) -> Stored:
+    """What is there with the items. Those that cannot be added are taken out of them, and it is said why."""
+    for each in tuple(items):
+        try:
+            there = add(there, each)
+        except AccountError as error:
+            items.remove(each)
+            left_out.append(f"{each.name}: {error}")
+    return there
 
 
 def remove_moved(files: FileVault, database: DatabaseVault) -> int:
@@ -69,19 +66,8 @@ def remove_moved(files: FileVault, database: DatabaseVault) -> int:
     stored, clients = files.accounts.load(), files.keys.load()
     accounts = [each for each in stored.accounts if _has_account(there, each)]
     keys = [each for each in clients.keys if _has_key(held, each)]
-
-    def without_accounts(stored: Credentials) -> Credentials:
-        for account in accounts:
-            stored = stored.remove(account.id)
-        return stored
-
-    def without_keys(clients: StoredKeys) -> StoredKeys:
-        for key in keys:
-            clients = clients.revoke(key.name)
-        return clients
-
-    files.accounts.update(without_accounts)
-    files.keys.update(without_keys)
+    files.accounts.update(lambda stored: reduce(Credentials.remove, (each.id for each in accounts), stored))
+    files.keys.update(lambda clients: reduce(StoredKeys.revoke, (each.name for each in keys), clients))
     return len(accounts) + len(keys)
 
 
