@@ -7,7 +7,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from bm.config.files import locked
 from bm.errors import Failure
 from bm.simulator import OAuth, Simulator
 from tests.support.google import key_pair, oauth_client, person, refresh_token, robot
+from tests.support.waiting import until
 
 
 class Clock:
@@ -126,12 +127,6 @@ async def test_a_token_near_its_expiry_is_used_while_it_is_refreshed(
     await until(lambda: asked(sim) == 2)
     await until_changed(tokens, credential, first)
     assert asked(sim) == 2
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - it looks at another thread
-            await asyncio.sleep(0.005)
 
 
 async def until_changed(tokens: Tokens, credential: Credential, old: Access) -> None:

@@ -22,8 +22,8 @@ from bm.daemon.runtime import read
 from tests.cli.conftest import Bm
 from tests.cli.live import live, request
 from tests.daemon.support import daemon
-from tests.server.test_ledger import until
 from tests.simulator.streams import ask
+from tests.support.waiting import soon
 
 if sys.platform != "win32":
     import fcntl
@@ -197,7 +197,7 @@ def test_only_the_browser_gets_the_address_with_the_code(bm: Bm, tmp_path: Path)
     script.chmod(0o700)
     environ = {**os.environ, "BROWSER": f"{script} %s &"}
     ran = subprocess.run([sys.executable, "-m", "bm", "dashboard"], env=environ, capture_output=True, text=True)
-    until(given.exists)
+    assert soon(given.exists, PATIENCE)
     assert ran.returncode == 0 and ran.stderr == ""
     address, _, code = given.read_text().partition("#code=")
     assert ran.stdout == f"the dashboard is open at {address}\n" and code not in ran.stdout

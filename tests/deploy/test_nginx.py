@@ -16,9 +16,10 @@ import pytest
 from websockets.sync.client import connect
 
 from bm.simulator import Rule, Simulator
-from tests.gateway.world import World, soon
+from tests.gateway.world import World
 from tests.support.daemon import Daemon, daemon
 from tests.support.nginx import adapted, needs_nginx, nginx
+from tests.support.waiting import soon
 
 pytestmark = needs_nginx
 

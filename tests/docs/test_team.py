@@ -16,10 +16,10 @@ import httpx
 
 from bm.simulator import Simulator
 from tests.cli.conftest import PLANTED
-from tests.gateway.world import soon
 from tests.rules.source import ROOT
 from tests.support.nginx import needs_nginx, nginx
 from tests.support.valkey import Valkey
+from tests.support.waiting import soon
 
 PAGE = (ROOT / "docs" / "team.md").read_text(encoding="utf-8")
 

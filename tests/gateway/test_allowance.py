@@ -15,7 +15,8 @@ from bm.keys.file import update as update_keys
 from bm.simulator import Rule
 from bm.simulator.rules import Usage
 from tests.gateway import sdk
-from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, PROTOCOLS, World, soon
+from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, PROTOCOLS, World
+from tests.support.waiting import soon
 
 HEADERS = {"anthropic": "x-api-key", "openai-chat": "authorization", "openai-responses": "authorization"}
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,6 +23,7 @@ from bm.upstream.client import UpstreamRequest
 from tests.gateway.build import Reader
 from tests.gateway.world import EVERY_CLIENT, World
 from tests.gateway.world import path_of as sent_to
+from tests.support.waiting import LONG, soon
 
 CALL = Call(
     id="req_1", protocol="anthropic", operation="generate", headers=[], body=b"{}", model="claude-x", stream=True
@@ -77,15 +76,8 @@ def folder(world: World) -> Path:
     return found
 
 
-def until(fact: Callable[[], bool]) -> None:
-    limit = time.monotonic() + 20
-    while not fact():
-        assert time.monotonic() < limit, "it does not come true"
-        time.sleep(0.01)
-
-
 def recorded(folder: Path, request_id: str) -> Recording:
-    until(lambda: any(each.id == request_id for each in summaries(folder)))
+    assert soon(lambda: any(each.id == request_id for each in summaries(folder)), LONG)
     return load(folder, request_id)
 
 
@@ -146,7 +138,7 @@ def test_recordings_are_bounded_in_number(world: World, folder: Path) -> None:
     world.set_up(accounts=1, more=f"{ON}max = 3\n")
     ids = [world.ask("anthropic").bm("request-id") for _ in range(6)]
     recorded(folder, ids[-1])
-    until(lambda: len(summaries(folder)) == 3)
+    assert soon(lambda: len(summaries(folder)) == 3, LONG)
     assert {each.id for each in summaries(folder)} == set(ids[-3:])
 
 
@@ -156,7 +148,7 @@ def test_a_folder_that_cannot_be_written_fails_no_request(world: World, folder: 
     folder.write_text("a file in its place")
     world.set_up(accounts=1, more=ON)
     assert world.ask("anthropic").complete
-    until(lambda: "not recorded" in world.daemon.log())
+    assert soon(lambda: "not recorded" in world.daemon.log(), LONG)
     folder.unlink()
 
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from bm.simulator import Rule
-from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, World, soon
+from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, World
+from tests.support.waiting import soon
 
 GEMINI = "gemini"
 DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"

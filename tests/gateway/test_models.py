@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from bm.gateway.settings import Settings, read_settings
 from bm.providers.resolve import model_for
 from bm.simulator import Rule, Simulator
 from tests.gateway.world import World
+from tests.support.waiting import LONG, until
 from tests.upstream.wire import Exchange, serving
 
 ALIASES = '[aliases]\nquick = "groq:llama-3.3-70b-versatile"\n'
@@ -155,16 +156,8 @@ def known(services: Services) -> list[frozenset[str] | None]:
     return [account.models for account in member.accounts]
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if holds():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("the condition was not met in time")
-
-
 async def until_known(services: Services) -> None:
-    await until(lambda: None not in known(services))
+    await until(lambda: None not in known(services), LONG)
 
 
 async def test_lists_are_read_in_the_background(learning: tuple[Services, Simulator]) -> None:
@@ -216,7 +209,7 @@ async def test_a_list_of_a_service_replaced_meanwhile_is_dropped(
     services, simulator = learning
     simulator.script(Rule(operation="models", path="/groq", head_delay=0.5))
     asking = asyncio.ensure_future(services.models.all())
-    await until(lambda: bool(simulator.log()))
+    await until(lambda: bool(simulator.log()), LONG)
     services.apply(settings(bm_home, simulator.url, "/nothing/here"))
     await asking
     assert known(services) == [None, None]
@@ -243,7 +236,7 @@ async def test_a_local_server_is_asked_for_its_wires(bm_home: Path) -> None:
         services = Services(settings(bm_home, server.url, more=more))
         work = asyncio.ensure_future(services.models.keep_fresh())
         try:
-            await until(lambda: services.models.wires("ollama") == ("anthropic",))
+            await until(lambda: services.models.wires("ollama") == ("anthropic",), LONG)
             members = services.router.snapshot(services.settings).members
             assert next(each.wires for each in members if each.provider.name == "ollama") == ("anthropic",)
             services.apply(settings(bm_home, server.url))

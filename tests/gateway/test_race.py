@@ -17,8 +17,9 @@ from bm.gateway.race import MAX_AT_ONCE, Race, Running
 from bm.gateway.reply import KeepAlive, WaitingClient
 from bm.simulator import Rule
 from tests.gateway.build import Reader
-from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, PROTOCOLS_LINE, World, path_of, soon
+from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, MODELS, PROTOCOLS_LINE, World, path_of
 from tests.simulator.streams import body_of
+from tests.support.waiting import soon
 
 HEDGE, LATE = 0.03, 60.0
 Course = Callable[[Running], Coroutine[Any, Any, Outcome]]

@@ -27,8 +27,9 @@ from bm.sse import Parser
 from bm.upstream.client import UpstreamResponse
 from bm.upstream.headers import Headers
 from tests.gateway.sdk import FAILURES, deltas
-from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS, PROTOCOLS_LINE, World, path_of, soon
+from tests.gateway.world import EVERY_PROTOCOL, MODELS, PROTOCOLS, PROTOCOLS_LINE, World, path_of
 from tests.simulator.streams import body_of
+from tests.support.waiting import soon
 
 UPSTREAMS = {"gemini": {}, "anthropic": {"anthropic": "exclusive"}, "openai": {"openai": "exclusive"}}
 """The modes that make each service the only target; none for the pool."""

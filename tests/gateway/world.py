@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -201,14 +200,6 @@ class World:
             except httpx.RemoteProtocolError as error:
                 broken = str(error)
         return Answer(protocol, stream, response.status_code, response.headers, received, broken)
-
-
-def soon(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
-    """Whether a condition is met in time."""
-    limit = time.monotonic() + seconds
-    while not (held := holds()) and time.monotonic() < limit:
-        time.sleep(0.02)
-    return held
 
 
 PROTOCOLS_LINE = 'protocols = ["anthropic", "openai-chat", "openai-responses", "gemini"]'

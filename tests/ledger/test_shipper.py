@@ -9,8 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -29,9 +28,7 @@ from bm.ledger.spool import Spool
 from bm.ledger.writer import Ledger
 from tests.ledger.entries import entry
 from tests.support.postgres import Server
-
-LONG = 20.0
-"""Seconds that a thread may take on a busy machine."""
+from tests.support.waiting import LONG, soon
 
 
 @pytest.fixture
@@ -48,13 +45,6 @@ def running(path: Path, url: str, *, node: str = "one", decisions: int = 100) ->
         yield ledger, shipper
     finally:
         ledger.stop(LONG)
-
-
-def until(fact: Callable[[], object]) -> None:
-    limit = time.monotonic() + LONG
-    while not fact():
-        assert time.monotonic() < limit, "it did not become true"
-        time.sleep(0.005)
 
 
 def put(ledger: Ledger, *numbers: int) -> None:
@@ -98,13 +88,13 @@ def test_requests_wait_while_the_database_is_away(
         assert ledger.flush(LONG)
         postgres.kill()
         put(ledger, *range(3, 1_000))
-        until(lambda: shipper.waiting == 997)
+        assert soon(lambda: shipper.waiting == 997, LONG)
         assert not ledger.flush(LONG)
         assert "the database cannot be reached" in shipper.problem and ledger.problem == ""
         assert ledger.is_unreachable
         postgres.start()
-        until(lambda: not shipper.waiting)
-        until(lambda: not shipper.problem and not ledger.is_unreachable)
+        assert soon(lambda: not shipper.waiting, LONG)
+        assert soon(lambda: not shipper.problem and not ledger.is_unreachable, LONG)
     assert exactly(database, 1_000)
     assert [(record.levelname, "spool.db" in record.getMessage()) for record in caplog.records] == [
         ("WARNING", True),
@@ -124,13 +114,13 @@ def test_a_database_that_does_not_answer_is_away(
             process.suspend()
         try:
             put(ledger, 1)
-            until(lambda: shipper.is_unreachable)
+            assert soon(lambda: shipper.is_unreachable, LONG)
             assert shipper.problem.startswith("no answer for")
             assert ledger.metrics()["bm_ledger_away"] == 1.0
         finally:
             for process in processes:
                 process.resume()
-        until(lambda: shipper.stored == 2)
+        assert soon(lambda: shipper.stored == 2, LONG)
     assert exactly(database, 2)
 
 
@@ -229,7 +219,7 @@ def test_a_damaged_spool_is_moved_aside_and_the_next_requests_arrive(path: Path,
         path.write_bytes(b"no database at all" * 1_000)
         path.with_name("spool.db-wal").write_bytes(b"")
         put(ledger, 1)
-        until(lambda: ledger.written == 2)
+        assert soon(lambda: ledger.written == 2, LONG)
         assert ledger.flush(LONG)
     assert exactly(database, 2)
     assert len(list(path.parent.glob("spool.damaged-*.db"))) == 1
@@ -240,5 +230,5 @@ def test_a_database_of_a_newer_bm_is_not_written(path: Path, database: str) -> N
         migrate(connection, PART, (*MIGRATIONS, "SELECT 1"))
     with running(path, database) as (ledger, shipper):
         put(ledger, 0)
-        until(lambda: "belongs to a newer bm" in shipper.problem)
-        until(lambda: shipper.waiting == 1)
+        assert soon(lambda: "belongs to a newer bm" in shipper.problem, LONG)
+        assert soon(lambda: shipper.waiting == 1, LONG)

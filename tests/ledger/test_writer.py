@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,7 @@ from bm.ledger.database import KEEP_DAYS, MIGRATIONS, LedgerFile
 from bm.ledger.reader import decision, requests, usage
 from bm.ledger.writer import Ledger
 from tests.ledger.entries import entry
-
-LONG = 20.0
-"""Seconds that a thread may take on a busy machine."""
+from tests.support.waiting import LONG, soon
 
 
 @pytest.fixture
@@ -38,13 +36,6 @@ def running(path: Path, *, decisions: int = 100, capacity: int = 100) -> Iterato
         yield ledger
     finally:
         ledger.stop(LONG)
-
-
-def until(fact: Callable[[], object]) -> None:
-    limit = time.monotonic() + LONG
-    while not fact():
-        assert time.monotonic() < limit, "it did not become true"
-        time.sleep(0.005)
 
 
 def ids(path: Path) -> list[str]:
@@ -107,10 +98,10 @@ def test_requests_queue_while_the_file_is_locked(path: Path, caplog: pytest.LogC
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             put(ledger, "req_2", "req_3")
-            until(lambda: ledger.problem)
+            assert soon(lambda: ledger.problem, LONG)
             assert "locked" in ledger.problem
             assert not ledger.flush(LONG)
-        until(lambda: not ledger.waiting)
+        assert soon(lambda: not ledger.waiting, LONG)
         assert ledger.problem == ""
     assert ids(path) == ["req_1", "req_2", "req_3"]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
@@ -122,9 +113,9 @@ def test_requests_beyond_the_capacity_are_dropped_and_counted(path: Path) -> Non
     with closing(sqlite3.connect(path, isolation_level=None)) as other, running(path, capacity=3) as ledger:
         other.execute("BEGIN EXCLUSIVE")
         put(ledger, *(f"req_{number}" for number in range(5)))
-        until(lambda: ledger.dropped)
+        assert soon(lambda: ledger.dropped, LONG)
         other.execute("COMMIT")
-        until(lambda: not ledger.waiting)
+        assert soon(lambda: not ledger.waiting, LONG)
         assert ledger.written + ledger.dropped == 5
     assert len(ids(path)) == 5 - ledger.dropped
 
@@ -132,10 +123,10 @@ def test_requests_beyond_the_capacity_are_dropped_and_counted(path: Path) -> Non
 def test_a_folder_that_cannot_be_created_is_reported_and_retried(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.write_text("a file in its place")
     with running(path) as ledger:
-        until(lambda: ledger.problem)
+        assert soon(lambda: ledger.problem, LONG)
         put(ledger, "req_1")
         path.parent.unlink()
-        until(lambda: ledger.written)
+        assert soon(lambda: ledger.written, LONG)
     assert ids(path) == ["req_1"]
     assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 1
 
@@ -151,7 +142,7 @@ def test_a_damaged_file_is_moved_aside(path: Path, content: bytes | None, caplog
     path.write_bytes(content)
     with running(path) as ledger:
         put(ledger, "req_1")
-        until(lambda: ledger.written)
+        assert soon(lambda: ledger.written, LONG)
     assert ids(path) == ["req_1"]
     assert [file.read_bytes() for file in path.parent.glob("ledger.damaged-*.db")] == [content]
     assert "damaged" in caplog.text
@@ -163,7 +154,7 @@ def test_a_file_of_a_newer_version_is_not_written(path: Path) -> None:
         other.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
     with running(path) as ledger:
         put(ledger, "req_1")
-        until(lambda: "newer version" in ledger.problem)
+        assert soon(lambda: "newer version" in ledger.problem, LONG)
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == []
 

@@ -11,9 +11,10 @@ import pytest
 
 from bm.accounts.credentials import load
 from bm.simulator import OAuth
-from tests.gateway.world import World, soon
+from tests.gateway.world import World
 from tests.server.signed_in import signed_in
 from tests.support.google import CLIENT_SECRET, client_file
+from tests.support.waiting import soon
 
 
 @pytest.fixture

@@ -26,9 +26,10 @@ from bm.daemon.restart import restart
 from bm.server.handover import FORMAT
 from bm.simulator import Rule, Simulator
 from tests.daemon.conftest import paths
-from tests.gateway.world import World, soon
+from tests.gateway.world import World
 from tests.server.test_serve import gone, running_answer, started
 from tests.support.daemon import Daemon, daemon
+from tests.support.waiting import soon
 
 __all__ = ["paths"]
 

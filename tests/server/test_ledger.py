@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,12 @@ from bm.simulator.rules import Usage
 from tests.simulator.streams import APIS, ask
 from tests.support.daemon import Daemon, daemon
 from tests.support.postgres import PASSWORD, Server
+from tests.support.waiting import soon
 
 PATIENCE = 30.0
 """Seconds to wait for what another process does on a busy machine."""
 KEYS = {"main": "key-of-the-account-main"}
 SPENT = Usage(input=100, output=20, cached=40, thinking=5)
-
-
-def until(fact: Callable[[], object]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not fact():
-        assert time.monotonic() < limit, "it did not become true"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -123,7 +116,7 @@ def test_decisions_and_sums_survive_a_restart(simulator: Simulator, bm_home: Pat
         assert admin(second, "why/last")["id"] == before[1]
         after = asked(second)
         assert admin(second, "why/last")["id"] == after[0]
-        until(lambda: admin(second, "usage")["total"]["requests"] == 3)
+        assert soon(lambda: admin(second, "usage")["total"]["requests"] == 3, PATIENCE)
 
 
 def test_the_number_of_decisions_is_configurable(simulator: Simulator, bm_home: Path) -> None:
@@ -138,12 +131,12 @@ def test_a_locked_ledger_delays_no_request(running: Daemon) -> None:
     with closing(sqlite3.connect(running.paths.ledger, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         ids = asked(running, 12)
-        until(lambda: admin(running, "status")["ledger"]["problem"])
+        assert soon(lambda: admin(running, "status")["ledger"]["problem"], PATIENCE)
         assert "locked" in admin(running, "status")["ledger"]["problem"]
         assert admin(running, f"why/{ids[-1]}")["status"] == 200, "it is in memory"
         ids += asked(running, 4)
-    until(lambda: admin(running, "status")["ledger"]["problem"] is None)
-    until(lambda: admin(running, "usage")["total"]["requests"] == 17)
+    assert soon(lambda: admin(running, "status")["ledger"]["problem"] is None, PATIENCE)
+    assert soon(lambda: admin(running, "usage")["total"]["requests"] == 17, PATIENCE)
     assert running.log().count("cannot be written") == 1
 
 
@@ -157,11 +150,11 @@ def test_a_full_disk_fails_no_request(running: Daemon) -> None:
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1_000, hard))
     asked(running, 12)
-    until(lambda: admin(running, "status")["ledger"]["problem"])
+    assert soon(lambda: admin(running, "status")["ledger"]["problem"], PATIENCE)
     asked(running, 12)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
-    until(lambda: admin(running, "status")["ledger"]["problem"] is None)
-    until(lambda: admin(running, "usage")["total"]["requests"] == 25)
+    assert soon(lambda: admin(running, "status")["ledger"]["problem"] is None, PATIENCE)
+    assert soon(lambda: admin(running, "usage")["total"]["requests"] == 25, PATIENCE)
     assert running.process.poll() is None
 
 
@@ -183,7 +176,7 @@ def test_a_database_that_is_killed_delays_no_request_and_misses_none(
         assert [row["id"] for row in admin(running, "requests?limit=2")["requests"]] == ids[::-1]
         postgres.kill()
         ids += asked(running, 2)
-        until(lambda: admin(running, "status")["ledger"]["spool"]["waiting"] == 2)
+        assert soon(lambda: admin(running, "status")["ledger"]["spool"]["waiting"] == 2, PATIENCE)
         found = admin(running, "status")["ledger"]
         assert PASSWORD not in str(found) and found["path"].startswith("postgresql://…@127.0.0.1")
         assert "the database cannot be reached" in found["away"] and not found["dropped"]
@@ -196,9 +189,9 @@ def test_a_database_that_is_killed_delays_no_request_and_misses_none(
     with daemon(bm_home, settings) as running:
         assert running.logs("until then requests wait in")
         postgres.start()
-        until(lambda: not admin(running, "status")["ledger"]["away"])
+        assert soon(lambda: not admin(running, "status")["ledger"]["away"], PATIENCE)
         assert admin(running, f"why/{ids[0]}")["id"] == ids[0]
-        until(lambda: admin(running, "status")["ledger"]["spool"]["waiting"] == 0)
+        assert soon(lambda: admin(running, "status")["ledger"]["spool"]["waiting"] == 0, PATIENCE)
         # The last one may have ended in the moment before the kill.
         found = [row["id"] for row in admin(running, "requests")["requests"]]
         assert found[::-1] in (ids, ids[:-1])

@@ -21,9 +21,10 @@ from bm.simulator import Rule, Simulator
 from bm.simulator.rules import Usage as SimulatedUsage
 from tests.gateway.world import World
 from tests.ledger.entries import entry
-from tests.server.test_ledger import PATIENCE, until
+from tests.server.test_ledger import PATIENCE
 from tests.simulator.streams import ask
 from tests.support.daemon import daemon
+from tests.support.waiting import soon
 
 
 class Clock:
@@ -186,14 +187,14 @@ def seen(world: World, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]
         found[:] = [row for row in world.admin("live")["under_way"] if fits(row)]
         return bool(found)
 
-    until(look)
+    assert soon(look, PATIENCE)
     return found[0]
 
 
 def test_a_request_soon_counts_in_the_totals(alone: httpx.Client) -> None:
     for count in (1, 2):
         assert ask(alone, "gemini").status_code == 200
-        until(lambda count=count: alone.get("/admin/live").json()["today"]["requests"] == count)  # type: ignore[misc]
+        assert soon(lambda count=count: alone.get("/admin/live").json()["today"]["requests"] == count, PATIENCE)  # type: ignore[misc]
 
 
 def test_a_daemon_without_accounts_is_not_ready(world: World) -> None:

@@ -6,9 +6,10 @@ import json
 
 from bm.accounts.credentials import load
 from bm.simulator import Rule
-from tests.gateway.world import World, soon
+from tests.gateway.world import World
 from tests.server.page import button, click, fill, holds, press, sign_in, text_of
 from tests.support.browser import Tab, needs_browser
+from tests.support.waiting import soon
 
 KEY = "key-of-the-account-fay001"
 

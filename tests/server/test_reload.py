@@ -17,7 +17,8 @@ from bm.gateway.services import Services
 from bm.gateway.settings import read_settings
 from bm.server.reload import Reloader
 from bm.simulator import Rule
-from tests.gateway.world import Answer, World, soon
+from tests.gateway.world import Answer, World
+from tests.support.waiting import soon
 
 STREAMS = 50
 MODES = ("off", "exclusive", "pooled", "fallback")

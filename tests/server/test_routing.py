@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.world import World, soon
+from tests.gateway.world import World
+from tests.support.waiting import soon
 
 CHAINS = """[aliases]
 best = ["gemini:pro", "groq:openai/gpt-oss-120b"]

@@ -18,8 +18,9 @@ from websockets.sync.client import connect
 
 from bm.config.edit import set_values
 from bm.simulator import Rule, Simulator
-from tests.gateway.world import Answer, World, soon
+from tests.gateway.world import Answer, World
 from tests.support.daemon import Daemon, daemon
+from tests.support.waiting import soon
 
 SLOW = Rule(text="one two three four five six seven eight", chunks=8, delay=0.15)
 

@@ -14,9 +14,10 @@ from bm.errors import ConfigError
 from bm.gateway.record import Record
 from bm.server.telemetry import MOST_WAITING, Telemetry
 from bm.simulator import Rule, Simulator
-from tests.gateway.world import World, soon
+from tests.gateway.world import World
 from tests.support.collector import Collector, attributes, collector
 from tests.support.daemon import Daemon, daemon
+from tests.support.waiting import soon
 
 SECRET = "sk-ant-api03-that-a-client-wrote-into-the-name-of-a-model-0123456789abcdefghijklmnop"
 

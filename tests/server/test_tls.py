@@ -17,8 +17,9 @@ from bm.daemon.client import find
 from bm.errors import ConfigError
 from bm.server.tls import Certificate
 from bm.simulator import Simulator
-from tests.gateway.world import World, soon
+from tests.gateway.world import World
 from tests.support.daemon import daemon
+from tests.support.waiting import soon
 from tests.upstream.certificates import Authority
 
 

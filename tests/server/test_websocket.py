@@ -16,8 +16,9 @@ from bm.keys.file import update
 from bm.server import websocket
 from bm.server.websocket import WebSocketClient
 from bm.simulator import Rule, Simulator
-from tests.gateway.world import World, soon
+from tests.gateway.world import World
 from tests.support.daemon import Daemon, daemon
+from tests.support.waiting import soon
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -14,8 +13,7 @@ from bm.shared.outbox import Outbox
 from bm.shared.store import Store
 from bm.tasks import Work
 from tests.shared.conftest import opened
-
-PATIENCE = 5.0
+from tests.support.waiting import until
 
 
 @dataclass
@@ -51,11 +49,3 @@ async def _stopped(work: Work) -> None:
     """Stop, and let what is cancelled give its connection back."""
     work.stop()
     await asyncio.sleep(0.005)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for a condition."""
-    limit = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < limit, "it has not come to that"
-        await asyncio.sleep(0.002)

@@ -10,8 +10,9 @@ import pytest
 from bm.accounts.affinity import Affinities
 from bm.dispatch.target import AccountId
 from bm.shared.claims import Claims
-from tests.shared.nodes import Node, nodes, until
+from tests.shared.nodes import Node, nodes
 from tests.support.valkey import Valkey
+from tests.support.waiting import until
 
 X, Y, Z = (("gemini", name) for name in "xyz")
 

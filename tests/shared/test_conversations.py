@@ -14,8 +14,9 @@ from bm.gateway.stores import Elsewhere, Kind, ResponseStore, SignatureStore
 from bm.shared import conversations
 from bm.shared.conversations import Conversations
 from bm.shared.store import digest
-from tests.shared.nodes import Node, nodes, until
+from tests.shared.nodes import Node, nodes
 from tests.support.valkey import Valkey
+from tests.support.waiting import until
 
 
 def elsewhere(node: Node, dropped: list[tuple[str, str]] | None = None) -> Elsewhere:

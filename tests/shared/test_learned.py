@@ -9,8 +9,9 @@ from bm.gateway.learned import ContextLimits, LearnedRemedies, TokenCalibration
 from bm.remedies.remedy import Remedy
 from bm.shared.learned import Learned
 from tests.gateway.matrix import providers
-from tests.shared.nodes import Node, nodes, until
+from tests.shared.nodes import Node, nodes
 from tests.support.valkey import Valkey
+from tests.support.waiting import until
 
 GEMINI = providers()["gemini"]
 TARGET = Target("gemini", "one", "m", "gemini")

@@ -24,10 +24,11 @@ from bm.keys.key import Key
 from bm.shared import limits
 from bm.simulator import Rule, Simulator
 from bm.simulator.rules import Usage
-from tests.gateway.world import MODELS, PATHS, path_of, soon
+from tests.gateway.world import MODELS, PATHS, path_of
 from tests.simulator.streams import body_of
 from tests.support.daemon import Daemon, daemon
 from tests.support.valkey import Valkey, valkey_server
+from tests.support.waiting import soon
 
 PRICE = 10e-6
 """US dollars for a token of Claude Sonnet's answers."""

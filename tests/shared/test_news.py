@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bm.shared.news import Item
-from tests.shared.nodes import Node, nodes, until
+from tests.shared.nodes import Node, nodes
 from tests.support.valkey import Valkey
+from tests.support.waiting import until
 
 
 def heard(node: Node) -> list[str]:

@@ -10,8 +10,9 @@ import pytest
 from bm.shared.outbox import BATCH_BYTES, Outbox
 from bm.shared.store import Store
 from tests.shared.conftest import opened
-from tests.shared.nodes import nodes, until
+from tests.shared.nodes import nodes
 from tests.support.valkey import Valkey
+from tests.support.waiting import until
 
 
 async def test_commands_go_out_in_order_and_are_answered(valkey: Valkey) -> None:
@@ -56,11 +57,11 @@ async def test_what_was_put_while_the_store_was_away_is_sent_on_return(fresh: Va
     async with nodes(fresh.url, "a") as (node,):
         fresh.stop()
         number = node.outbox.put(("SET", "kept", 1))
-        await until(lambda: node.store.is_away)
+        await until(lambda: node.store.is_away, 10)
         await node.outbox.settled(number)
         node.outbox.put(("SET", "too", 1))
         fresh.start()
-        await until(lambda: not node.store.is_away)
+        await until(lambda: not node.store.is_away, 10)
         await node.settled()
         assert await node.store.get("kept") == await node.store.get("too") == b"1"
 

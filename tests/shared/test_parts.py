@@ -17,10 +17,10 @@ from bm.accounts.account import Account
 from bm.accounts.credentials import Credentials, update
 from bm.config.paths import Paths, make_folders
 from bm.simulator import OAuth, Quota, Rule, Simulator, ToolCall
-from tests.gateway.world import soon
 from tests.support.daemon import daemon
 from tests.support.google import person
 from tests.support.valkey import Valkey
+from tests.support.waiting import soon
 
 POOL = [f"acc-{number:02d}" for number in range(6)]
 

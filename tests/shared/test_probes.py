@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bm.shared.probes import Probes
-from tests.shared.nodes import nodes, until
+from tests.shared.nodes import nodes
 from tests.support.valkey import Valkey
+from tests.support.waiting import until
 
 PLACE = ("gemini", "one"), "m"
 OTHER = ("gemini", "two"), "m"

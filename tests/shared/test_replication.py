@@ -22,10 +22,11 @@ from bm.shared.store import Store
 from bm.simulator import Simulator
 from bm.tasks import Work
 from tests.accounts.build import apply, credential, target, usable
-from tests.gateway.world import World, soon
-from tests.shared.conftest import opened, until
+from tests.gateway.world import World
+from tests.shared.conftest import opened
 from tests.support.daemon import daemon
 from tests.support.valkey import Valkey, valkey_server
+from tests.support.waiting import soon, until
 
 ACCOUNTS = ("aaaaa1", "bbbbb2")
 KEYS = {name: f"key-of-the-account-{name}" for name in ACCOUNTS}
@@ -177,19 +178,19 @@ async def test_a_node_that_comes_later_learns_from_a_snapshot_what_was_trimmed(
     monkeypatch.setattr(replication, "KEEP", -60.0)
     async with peer(valkey.url, "one") as one, peer(valkey.url, "two") as two:
         one.refuse("a")
-        await until(lambda: two.cooling() == {"a"})
+        await until(lambda: two.cooling() == {"a"}, 10)
         await two.replication.store_snapshot()
         assert valkey.command("XLEN", "bm:{bm}:accounts") in (b":0\r\n", b":1\r\n")
         one.refuse("b")
         async with peer(valkey.url, "late") as late:
-            await until(lambda: late.cooling() == {"a", "b"})
+            await until(lambda: late.cooling() == {"a", "b"}, 10)
 
 
 async def test_an_older_snapshot_does_not_replace_a_newer_one(valkey: Valkey) -> None:
     async with peer(valkey.url, "one") as one, peer(valkey.url, "two") as two:
         before = two.replication.position
         one.refuse("a")
-        await until(lambda: two.cooling() == {"a"} and one.replication.position == two.replication.position)
+        await until(lambda: two.cooling() == {"a"} and one.replication.position == two.replication.position, 10)
         await one.replication.store_snapshot()
         two.replication.position = before
         await two.replication.store_snapshot()
@@ -199,31 +200,31 @@ async def test_an_older_snapshot_does_not_replace_a_newer_one(valkey: Valkey) ->
 async def test_a_store_that_has_lost_everything_is_filled_again(valkey: Valkey) -> None:
     async with peer(valkey.url, "one") as one:
         one.refuse("a")
-        await until(lambda: valkey.command("XLEN", "bm:{bm}:accounts") == b":1\r\n")
+        await until(lambda: valkey.command("XLEN", "bm:{bm}:accounts") == b":1\r\n", 10)
         valkey.command("FLUSHALL")
         await one.nodes.tell()
-        await until(lambda: valkey.command("XLEN", "bm:{bm}:accounts") == b":1\r\n")
+        await until(lambda: valkey.command("XLEN", "bm:{bm}:accounts") == b":1\r\n", 10)
         async with peer(valkey.url, "late") as late:
-            await until(lambda: late.cooling() == {"a"})
+            await until(lambda: late.cooling() == {"a"}, 10)
 
 
 async def test_nodes_that_were_parted_agree_once_the_store_answers_again(fresh: Valkey) -> None:
     async with peer(fresh.url, "one") as one, peer(fresh.url, "two") as two:
         one.refuse("a")
-        await until(lambda: two.cooling() == {"a"})
+        await until(lambda: two.cooling() == {"a"}, 10)
         with fresh.silent():
             one.refuse("b")
             two.pool.runtimes["gemini", "a"].wake()
-            await until(lambda: one.store.is_away and two.store.is_away)
+            await until(lambda: one.store.is_away and two.store.is_away, 10)
             assert (one.cooling(), two.cooling()) == ({"a", "b"}, set())
-        await until(lambda: one.cooling() == two.cooling() == {"b"})
+        await until(lambda: one.cooling() == two.cooling() == {"b"}, 10)
 
 
 async def test_a_node_that_has_started_again_does_not_repeat_what_it_knows(valkey: Valkey, tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     async with peer(valkey.url, "one") as one:
         one.refuse("a")
-        await until(lambda: valkey.command("XLEN", "bm:{bm}:accounts") == b":1\r\n")
+        await until(lambda: valkey.command("XLEN", "bm:{bm}:accounts") == b":1\r\n", 10)
         save(encoded(one.pool, Affinities(size=1, ttl=1.0), now=time.monotonic(), wall=time.time()), state)
     async with opened(valkey.url) as store:
         again = Peer(store, "one")

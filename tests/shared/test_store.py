@@ -14,8 +14,9 @@ from bm.errors import ConfigError
 from bm.shared import store as module
 from bm.shared.store import FORMAT, Script, Store, StoreAway
 from bm.tasks import failures, note
-from tests.shared.conftest import opened, until
+from tests.shared.conftest import opened
 from tests.support.valkey import Valkey, free_port, valkey_server
+from tests.support.waiting import until
 
 ECHO = Script("return {KEYS[1], ARGV[1]}")
 
@@ -177,9 +178,9 @@ async def test_a_store_that_goes_away_is_reported_and_found_again(fresh: Valkey)
         with pytest.raises(StoreAway):
             await store.get("a")
         fresh.start()
-        await until(lambda: heard)
+        await until(lambda: heard, 10)
         assert heard == [False]
-        await until(lambda: not any("goes on alone" in each for each in failures()))
+        await until(lambda: not any("goes on alone" in each for each in failures()), 10)
         assert await store.get(store.key("again")) == b"1"
 
 
@@ -208,7 +209,7 @@ async def test_a_silent_store_is_given_up_and_others_do_not_wait_for_it(fresh: V
             results = await asyncio.gather(*waiting, return_exceptions=True)
             assert all(isinstance(each, StoreAway) for each in results)
             assert store.is_away
-        await until(lambda: not store.is_away)
+        await until(lambda: not store.is_away, 10)
         assert await store.get("a") is None
 
 
@@ -218,7 +219,7 @@ async def test_a_store_that_fills_up_is_away_until_there_is_room(fresh: Valkey) 
         with pytest.raises(StoreAway, match="full"):
             await store.command("SET", "a", b"1", "EX", 60)
         fresh.command("CONFIG", "SET", "maxmemory", "0")
-        await until(lambda: not store.is_away)
+        await until(lambda: not store.is_away, 10)
         await store.command("SET", "a", b"1", "EX", 60)
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.world import soon
 from tests.support.daemon import Daemon, daemon
 from tests.support.valkey import Valkey, valkey_server
+from tests.support.waiting import soon
 
 
 def config(url: str, node: str) -> str:

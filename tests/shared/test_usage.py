@@ -16,8 +16,9 @@ from bm.accounts.quota import Meter, Unit, Window
 from bm.dispatch.target import Target
 from bm.shared.probes import Probes
 from bm.shared.usage import Usage
-from tests.shared.nodes import Node, nodes, until
+from tests.shared.nodes import Node, nodes
 from tests.support.valkey import Valkey
+from tests.support.waiting import until
 
 REQUESTS: tuple[str, Window, Unit] = ("m", "minute", "requests")
 

@@ -31,6 +31,7 @@ from bm.vault.seal import Seal
 from tests.accounts.conftest import fetch, sim
 from tests.support.google import person
 from tests.support.postgres import Server
+from tests.support.waiting import LONG, until
 
 __all__ = ["fetch", "sim"]
 
@@ -184,20 +185,14 @@ async def followed(vault: DatabaseVault) -> AsyncIterator[None]:
             await task
 
 
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - a thread changes it
-            await asyncio.sleep(0.01)
-
-
 async def test_a_change_is_noticed_by_notification(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_EVERY", 60.0)
     one, two = node("one"), node("two")
     async with followed(two):
         before = two.stamp()
-        await until(lambda: any(each.name == "bm-accounts" for each in threading.enumerate()))
+        await until(lambda: any(each.name == "bm-accounts" for each in threading.enumerate()), LONG)
         one.accounts.update(adding(WORK))
-        await until(lambda: two.stamp() != before)
+        await until(lambda: two.stamp() != before, LONG)
 
 
 async def test_while_the_server_is_away_a_node_goes_on_and_changes_nothing(
@@ -208,7 +203,7 @@ async def test_while_the_server_is_away_a_node_goes_on_and_changes_nothing(
     one.accounts.update(adding(WORK))
     async with followed(one):
         postgres.kill()
-        await until(lambda: one.problem)
+        await until(lambda: one.problem, LONG)
         assert one.accounts.load().accounts == (WORK,)
         assert any("this node goes on with those it has" in each for each in failures())
         with pytest.raises(AccountError, match=r"ledger\.url: the database cannot be reached"):
@@ -219,11 +214,11 @@ async def test_while_the_server_is_away_a_node_goes_on_and_changes_nothing(
         with pytest.raises(AccountError), one.accounts.refreshing(WORK.id, 0):
             pass
         postgres.start()
-        await until(lambda: not one.problem)
+        await until(lambda: not one.problem, LONG)
         assert not failures()
         before = one.stamp()
         node("two").accounts.update(adding(Account(name="home", key="secret-of-home")))
-        await until(lambda: one.stamp() != before)
+        await until(lambda: one.stamp() != before, LONG)
     assert [each.name for each in one.accounts.load().accounts] == ["work", "home"]
 
 
@@ -239,16 +234,16 @@ async def test_a_server_that_stands_still_is_away(
     async with followed(one):
         before = one.stamp()
         node("two").accounts.update(adding(Account(name="home", key="secret-of-home")))
-        await until(lambda: one.stamp() != before)
+        await until(lambda: one.stamp() != before, LONG)
         family = [main, *main.children(recursive=True)]
         for each in family:
             each.suspend()
         try:
-            await until(lambda: one.problem)
+            await until(lambda: one.problem, LONG)
         finally:
             for each in family:
                 each.resume()
-        await until(lambda: not one.problem)
+        await until(lambda: not one.problem, LONG)
 
 
 async def test_a_node_without_the_new_seal_goes_on_until_it_has_it(
@@ -260,11 +255,11 @@ async def test_a_node_without_the_new_seal_goes_on_until_it_has_it(
     one.accounts.update(adding(WORK))
     async with followed(one):
         node("two", BOTH).reseal()
-        await until(lambda: one.problem)
+        await until(lambda: one.problem, LONG)
         assert f"sealed with the key {NEW.id}" in one.problem
         assert one.accounts.load().accounts == (WORK,)
         seals[0] = NEW
-        await until(lambda: not one.problem)
+        await until(lambda: not one.problem, LONG)
 
 
 def test_no_secret_is_shown(database: str, tmp_path: Path) -> None:

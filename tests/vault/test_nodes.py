@@ -7,8 +7,7 @@ import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from bm.accounts.credentials import load
 from bm.simulator import Simulator
 from tests.support.daemon import Daemon, daemon
 from tests.support.postgres import Server
+from tests.support.waiting import LONG, soon
 
 PLANTED = "key-of-the-account-one"
 BODY = {"model": "opus", "max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}
@@ -61,11 +61,9 @@ def ask(node: Daemon, path: str, body: Any = None, *, key: str = "", method: str
         return client.request(method, path, json=body)
 
 
-def until(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.05)
+def failures(node: Daemon) -> list[str]:
+    found: list[str] = ask(node, "/admin/status").json()["failures"]
+    return found
 
 
 def accounts(node: Daemon) -> list[str]:
@@ -77,16 +75,16 @@ def test_every_node_has_what_one_changes(config: str, tmp_path: Path) -> None:
         assert one.key == two.key
         saved = ask(one, "/admin/accounts", {"name": "work", "key": PLANTED, "verify": False})
         assert saved.status_code == 200, saved.text
-        until(lambda: accounts(two) == ["work"])
+        assert soon(lambda: accounts(two) == ["work"], LONG)
         made = bm(tmp_path / "two", "keys", "add", "ada", "--json")
         assert made.returncode == 0, made.stderr
         key = httpx.Response(200, text=made.stdout).json()["key"]
-        until(lambda: ask(one, "/v1/messages", BODY, key=key).status_code == 200)
+        assert soon(lambda: ask(one, "/v1/messages", BODY, key=key).status_code == 200, LONG)
         assert ask(two, "/v1/messages", BODY, key=key).status_code == 200
         assert bm(tmp_path / "one", "keys", "revoke", "ada", "--yes").returncode == 0
-        until(lambda: ask(two, "/v1/messages", BODY, key=key).status_code == 401)
+        assert soon(lambda: ask(two, "/v1/messages", BODY, key=key).status_code == 401, LONG)
         assert ask(two, "/admin/accounts/gemini/work", {"name": "home"}, method="PATCH").status_code == 200
-        until(lambda: accounts(one) == ["home"])
+        assert soon(lambda: accounts(one) == ["home"], LONG)
         for node in (one, two):
             assert load(node.paths.accounts).accounts == ()
             assert not node.paths.keys.exists()
@@ -97,20 +95,22 @@ def test_while_the_database_is_away_nodes_go_on_and_say_so(config: str, tmp_path
     with nodes(config, tmp_path, "one") as (one,):
         ask(one, "/admin/accounts", {"name": "work", "key": PLANTED, "verify": False})
         postgres.kill()
-        until(lambda: "this node goes on with those it has" in str(ask(one, "/admin/status").json()["failures"]))
+        assert soon(
+            lambda: "this node goes on with those it has" in str(ask(one, "/admin/status").json()["failures"]), LONG
+        )
         assert ask(one, "/v1/messages", BODY).status_code == 200
         refused = ask(one, "/admin/accounts/gemini/work", {"enabled": False}, method="PATCH")
         assert "ledger.url: the database cannot be reached" in refused.text
         with one.paths.config.open("a", encoding="utf-8") as file:
             file.write('[aliases]\nfast = "gemini:haiku"\n')
-        until(lambda: ask(one, "/v1/messages", BODY | {"model": "fast"}).status_code == 200)
+        assert soon(lambda: ask(one, "/v1/messages", BODY | {"model": "fast"}).status_code == 200, LONG)
         assert accounts(one) == ["work"]
         for words in (["keys", "add", "ada"], ["restart"]):
             ran = bm(tmp_path / "one", *words)
             assert (ran.returncode, "ledger.url: the database cannot be reached" in ran.stderr) == (1, True), ran
         assert ask(one, "/v1/messages", BODY).status_code == 200
         postgres.start()
-        until(lambda: not ask(one, "/admin/status").json()["failures"])
+        assert soon(lambda: not failures(one), LONG)
         changed = ask(one, "/admin/accounts/gemini/work", {"enabled": False}, method="PATCH")
         assert changed.status_code == 200, changed.text
 
