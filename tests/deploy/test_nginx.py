@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -94,9 +95,10 @@ def test_a_websocket_passes_through(bm_home: Path, free_port: int) -> None:
         address = both.url.replace("http", "ws", 1) + "/v1/responses"
         with connect(address, additional_headers=given, proxy=None) as connection:
             connection.send(json.dumps({"type": "response.create", "model": "gpt-5", "input": "hi"}))
-            kinds = []
-            while "response.completed" not in kinds:
-                kinds.append(json.loads(connection.recv(timeout=10))["type"])
+            events: list[dict[str, Any]] = []
+            while not events or events[-1]["type"] != "response.completed":
+                events.append(json.loads(connection.recv(timeout=10)))
+    assert "".join(each["delta"] for each in events if each["type"] == "response.output_text.delta") == "the answer"
 
 
 def test_no_request_fails_while_a_node_drains_and_ends(bm_home: Path, free_port: int) -> None:

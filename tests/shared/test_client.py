@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -20,7 +21,7 @@ from redis.exceptions import (
 )
 
 from bm.config.shared import read_store
-from bm.shared.client import close, connect, explained, is_disturbance, is_temporary, unless_cancelled
+from bm.shared.client import Client, close, connect, explained, is_disturbance, is_temporary, unless_cancelled
 
 
 def of_cluster(cause: Exception) -> RedisClusterException:
@@ -61,16 +62,18 @@ def test_an_error_is_explained(error: Exception, words: str, temporary: bool, di
 
 
 @pytest.mark.parametrize(
-    "url",
+    ("url", "kind"),
     [
-        "valkey://me:secret@127.0.0.1:1/2",
-        "valkeys://127.0.0.1:1?ca=/etc/ca.pem",
-        "valkey+cluster://127.0.0.1:1",
-        "valkey+sentinel://127.0.0.1:1,127.0.0.1:2/main/1",
+        ("valkey://me:secret@127.0.0.1:1/2", Redis),
+        ("valkeys://127.0.0.1:1?ca=/etc/ca.pem", Redis),
+        ("valkey+cluster://127.0.0.1:1", RedisCluster),
+        ("valkey+sentinel://127.0.0.1:1,127.0.0.1:2/main/1", Redis),
     ],
 )
-async def test_each_form_of_an_address_makes_a_client_without_connecting(url: str) -> None:
-    await close(connect(read_store(url)))
+async def test_each_form_of_an_address_makes_a_client_without_connecting(url: str, kind: type[Client]) -> None:
+    client = connect(read_store(url))
+    assert type(client) is kind
+    await close(client)
 
 
 async def test_a_cancellation_is_not_lost_with_a_reply() -> None:
