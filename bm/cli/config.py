@@ -156,7 +156,7 @@ def set_(
         raise UsageError(f"a key does not belong on the command line, where others can read it ({remedy}, or env:NAME)")
     paths = admin.here()
     admin.change_settings(paths, {key: from_text(key, value)})
-    _note_restart(paths, parts)
+    _note_restart(paths, key)
 
 
 def unset(key: Key) -> None:
@@ -171,13 +171,16 @@ def unset(key: Key) -> None:
         # A setting of an older bm may be removed.
         _insist(key, split(key))
         render.note(f"{key} is not in {paths.config}")
-    _note_restart(paths, split(key))
+    _note_restart(paths, key)
 
 
-def _note_restart(paths: Paths, key: tuple[str, ...]) -> None:
-    """A running daemon keeps its address."""
-    if key in (("server",), ("server", "host"), ("server", "port")) and admin.running(paths):
-        render.note("note: the daemon keeps its address until bm restart")
+def _note_restart(paths: Paths, key: str) -> None:
+    """Say so if a running daemon keeps what it has."""
+    from bm.config.edit import applies_at_start
+    from bm.config.keys import split
+
+    if applies_at_start(split(key)) and admin.running(paths):
+        render.note(f"note: {key} applies after bm restart")
 
 
 def edit_() -> None:

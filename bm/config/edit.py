@@ -10,11 +10,11 @@ import os
 import stat
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from bm.config.document import CannotEdit, drop, put
 from bm.config.files import locked, make_private_folder, write_private
-from bm.config.keys import dotted, split
+from bm.config.keys import Key, dotted, split
 from bm.config.load import InvalidConfig, parse, read_text
 from bm.config.validation import Table, checked, kind_of, read
 from bm.errors import ConfigError
@@ -23,7 +23,19 @@ from bm.names import Mode
 LOCK_WAIT = 10.0
 """Seconds to wait for another edit to finish."""
 
+_AT_START: Final[tuple[Key, ...]] = (
+    *(("server", name) for name in ("host", "port", "websocket", "tls_cert", "tls_key")),
+    *(("shared", name) for name in ("url", "name", "node", "fail")),
+    ("ledger", "url"),
+    ("telemetry", "endpoint"),
+)
+
 Value: TypeAlias = str | int | float | bool | list[str] | dict[str, Any]
+
+
+def applies_at_start(key: Key) -> bool:
+    """Whether a running daemon keeps its value of this setting, or of one in this table, until it is restarted."""
+    return any(each[: len(key)] == key for each in _AT_START)
 
 
 def set_values(path: Path, values: Mapping[str, Value], *, known: Collection[str]) -> None:

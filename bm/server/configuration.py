@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from bm.chat.parts import Json
-from bm.config.edit import from_text
+from bm.config.edit import applies_at_start, from_text
 from bm.config.keys import Key, dotted, split
 from bm.config.load import load
 from bm.config.paths import Paths
@@ -41,15 +41,11 @@ _TERMINAL: Final = (
     "url",
     "tls_cert",
     "tls_key",
+    "seal",
     "ca_bundle",
     "hook",
 )
 _ACCESS: Final = ("host", "port", "auth", "allowed_hosts", "allowed_origins")
-_RESTART: Final = (
-    *(("server", name) for name in ("host", "port", "websocket", "tls_cert", "tls_key")),
-    ("telemetry", "endpoint"),
-)
-"""What a running daemon keeps until it is restarted."""
 
 
 class _Change(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,7 +103,7 @@ class ConfigurationViews:
             _, problem = await self._edits.unset(asked.key)
         else:
             problem = await self._edits.settings({asked.key: from_text(asked.key, asked.value)})
-        return {"error": problem, "note": "it applies after bm restart" if key in _RESTART else None}
+        return {"error": problem, "note": "it applies after bm restart" if applies_at_start(key) else None}
 
 
 def _settings(kind: Kind, key: Key) -> Iterator[tuple[Key, Kind]]:

@@ -126,9 +126,10 @@ def test_a_running_daemon_keeps_its_address(bm: Bm, monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("BM_SERVER_PORT")
     assert bm("config", "set", "server.port", "0") == (0, "", "")
     bm("start")
-    note = "note: the daemon keeps its address until bm restart\n"
+    note = "note: server.host applies after bm restart\n"
     assert bm("config", "set", "server.host", "127.0.0.2").err == note
     assert bm("config", "set", "pool.strict", "true").err == ""
+    assert bm("config", "set", "shared.node", "other").err == "note: shared.node applies after bm restart\n"
     assert "note: the configured address is now http://127.0.0.2:0: bm restart" in bm("status").err
     assert bm("config", "unset", "server.host").err == note
     assert bm("status").err == ""

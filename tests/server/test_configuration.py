@@ -56,6 +56,7 @@ def test_a_setting_is_changed_and_restored(world: World, key: str, value: str, s
         ("server.auth", "none", "set in a terminal"),
         ("upstream_proxy.url", "http://evil.example", "set in a terminal"),
         ("routes.hook", "x.py:f", "set in a terminal"),
+        ("shared.seal", "cmd:evil", "set in a terminal"),
         ("no key", "1", "is not the name of a setting"),
     ],
 )
@@ -67,5 +68,6 @@ def test_what_cannot_be_changed(world: World, key: str, value: str, words: str) 
     assert world.daemon.paths.config.read_text() == before
 
 
-def test_what_needs_a_restart_says_so(world: World) -> None:
-    assert "bm restart" in change(world, "server.websocket", "true").json()["note"]
+@pytest.mark.parametrize(("key", "value"), [("server.websocket", "true"), ("shared.node", "other")])
+def test_what_needs_a_restart_says_so(world: World, key: str, value: str) -> None:
+    assert "bm restart" in change(world, key, value).json()["note"]
