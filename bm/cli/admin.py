@@ -207,8 +207,8 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
     from bm.gateway.services import Services
     from bm.gateway.settings import read_settings
     from bm.server.admin import Instance, admin_app
-    from bm.server.readiness import Readiness
     from bm.server.reload import Reloader
+    from bm.server.sharing import Sharing
     from bm.server.state import models_path, restore_models
 
     settings = read_settings(paths, os.environ)
@@ -218,7 +218,7 @@ async def _ask_here(paths: Paths, method: str, path: str, body: Any) -> tuple[in
     restore_models(models_path(paths), services)
     await catch_up(services, services.ledger_in(paths))
     instance = Instance(prove=str, started_at=time.time(), version=__version__, ready=lambda: None, keep_file=_nothing)
-    application = admin_app(services, Reloader(paths, services), instance, paths, {}, Readiness(services))
+    application = admin_app(services, Reloader(paths, services), instance, paths, {}, Sharing(None))
     sent: list[Any] = []
 
     async def receive() -> Any:

@@ -41,7 +41,7 @@ from bm.server.metrics import Metrics
 from bm.server.models import ModelViews
 from bm.server.playground import Playground
 from bm.server.providers import ProviderViews
-from bm.server.readiness import Readiness
+from bm.server.readiness import not_ready
 from bm.server.reload import Reloader
 from bm.server.routing import RoutingViews
 from bm.server.sharing import Sharing
@@ -101,13 +101,12 @@ def admin_app(
     instance: Instance,
     paths: Paths,
     asked: Mapping[str, Handler],
-    readiness: Readiness,
-    sharing: Sharing | None = None,
+    sharing: Sharing,
 ) -> Starlette:
     """The application behind `/healthz`, `/readyz`, `/metrics`, `/admin/*` and `/`. `asked` are further paths below
     `/admin` that are posted to, with the key. `sharing` is with other nodes."""
     edits = Edits(paths, reloader)
-    admin = Admin(services, reloader, edits, instance, paths, readiness, sharing)
+    admin = Admin(services, reloader, edits, instance, paths, sharing)
     metrics = _metrics(services, admin, instance, sharing)
     services.calls.observers += [metrics.observe, admin.live_view.observe]
     sessions = Sessions(sessions_path(paths), lambda: services.settings.local_key)
@@ -123,7 +122,7 @@ def admin_app(
 
     return Starlette(
         routes=[
-            *_health(admission, instance, readiness),
+            *_health(services, admission, instance, sharing),
             Route("/", front(services)),
             Route("/metrics", keyed(measured)),
             Route("/admin/session", admission.open(sign_in.enter), methods=["POST"]),
@@ -150,18 +149,17 @@ def admin_app(
     )
 
 
-def _metrics(services: Services, admin: Admin, instance: Instance, sharing: Sharing | None) -> Metrics:
+def _metrics(services: Services, admin: Admin, instance: Instance, sharing: Sharing) -> Metrics:
     about = {"node": node_name(services.config.shared), "version": instance.version}
     active, budgets = (lambda: services.calls.active), (lambda: services.spending.now(time.time()))
     metrics = Metrics(active, admin.account_states, budgets, about)
-    if sharing is not None:
-        metrics.more.append(sharing.metrics)
+    metrics.more.append(sharing.metrics)
     if services.ledger is not None:
         metrics.more.append(services.ledger.metrics)
     return metrics
 
 
-def _health(admission: Admission, instance: Instance, readiness: Readiness) -> list[Route]:
+def _health(services: Services, admission: Admission, instance: Instance, sharing: Sharing) -> list[Route]:
     """What balancers and supervisors ask, without a key."""
 
     async def health(request: Request) -> Response:
@@ -169,7 +167,7 @@ def _health(admission: Admission, instance: Instance, readiness: Readiness) -> l
         return JsonResponse({"status": "ok", "proof": instance.prove(challenge)} if challenge else {"status": "ok"})
 
     async def ready(request: Request) -> Response:
-        reason = readiness.problem()
+        reason = not_ready(services, sharing)
         return JsonResponse({"ready": not reason, "reason": reason or None}, 503 if reason else 200)
 
     return [Route("/healthz", admission.open(health)), Route("/readyz", admission.open(ready))]
@@ -185,11 +183,10 @@ class Admin:
         edits: Edits,
         instance: Instance,
         paths: Paths,
-        readiness: Readiness,
-        sharing: Sharing | None,
+        sharing: Sharing,
     ) -> None:
         self._services, self._reloader, self._instance, self._paths = services, reloader, instance, paths
-        self._readiness, self._sharing = readiness, sharing
+        self._sharing = sharing
         self.live_view = Live(services, services.ledger_in(paths))
         self.provider_views = ProviderViews(services, edits, paths)
         self.account_views = AccountViews(services, edits, self.provider_views)
@@ -227,7 +224,7 @@ class Admin:
             "unpriced": unpriced(self._services),
             "recording": settings.config.record.enabled,
             "predecessor": instance.predecessor(),
-            "shared": self._sharing.to_json() if self._sharing else None,
+            "shared": self._sharing.to_json(),
         }
 
     def _ledger(self) -> Json:
@@ -254,7 +251,7 @@ class Admin:
             "run": self._instance.started_at,
             **await self.live_view.to_json(params.after),
             "status": await self.status(request),
-            "not_ready": self._readiness.problem() or None,
+            "not_ready": not_ready(self._services, self._sharing) or None,
             **await self.account_views.rows(request),
             **await self.provider_views.rows(request),
         }

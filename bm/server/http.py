@@ -48,6 +48,8 @@ class LimitedHttp(HttpToolsProtocol):
 
     leaving = False
     """Whether this daemon is about to end: then every answer is the last one on its connection."""
+    ending = False
+    """Whether no other daemon serves here then."""
     unread_seconds: Callable[[], float] = staticmethod(lambda: 0.0)
     """How long a client may read nothing of what it is sent; 0 = for ever."""
     _said = 0.0
@@ -326,11 +328,6 @@ class LimitedHttp(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
-
-    @classmethod
-    def ending(cls) -> str:
-        """For `/readyz`: that this daemon is about to end."""
-        return "this node is about to end" if LimitedHttp.leaving else ""
 
     def say_last(self) -> None:
         """Make the answer that is being sent the last one on this connection."""

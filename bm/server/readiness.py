@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from bm.gateway.services import Services
+from bm.server.http import LimitedHttp
+from bm.server.sharing import Sharing
 
 
-class Readiness:
-    """What stands in the way of serving. `checks` give a reason, or nothing; they are asked each time, so they are
-    cheap and call nothing."""
+def not_ready(services: Services, sharing: Sharing) -> str:
+    """Why no request should come here; empty when it may. This is asked often, so it calls nothing."""
+    if LimitedHttp.ending:
+        return "this node is about to end"
+    return sharing.problem(services.config) or _no_account(services)
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self.checks: list[Callable[[], str]] = []
 
-    def problem(self) -> str:
-        """Why no request should come here; empty when it may."""
-        return next((found for check in self.checks if (found := check())), "") or self._no_account()
-
-    def _no_account(self) -> str:
-        for member in self._services.router.snapshot(self._services.settings).members:
-            provider = member.provider
-            usable = provider.enabled and (provider.pool or provider.mode != "off")
-            if usable and any(not account.disabled for account in member.account_states):
-                return ""
-        return "no account is usable: bm accounts add NAME"
+def _no_account(services: Services) -> str:
+    for member in services.router.snapshot(services.settings).members:
+        provider = member.provider
+        usable = provider.enabled and (provider.pool or provider.mode != "off")
+        if usable and any(not account.disabled for account in member.account_states):
+            return ""
+    return "no account is usable: bm accounts add NAME"

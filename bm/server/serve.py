@@ -36,7 +36,6 @@ from bm.server.handover import Handover, Place
 from bm.server.http import LimitedHttp
 from bm.server.network import Network
 from bm.server.predecessor import Predecessor
-from bm.server.readiness import Readiness
 from bm.server.reload import Reloader
 from bm.server.sharing import Sharing, joined
 from bm.server.state import SavedState
@@ -152,7 +151,7 @@ class _Server(uvicorn.Server):
     async def _announce(self) -> None:
         """Serve for some seconds more while `/readyz` says that this ends, so that a balancer sends its requests to
         other nodes before connections are refused here. Each answer from now on is the last one on its connection."""
-        LimitedHttp.leaving = True
+        LimitedHttp.leaving = LimitedHttp.ending = True
         until = time.monotonic() + self._settings().drain_delay
         while not self.force_exit and time.monotonic() < until:
             for each in list(self.server_state.connections):
@@ -229,9 +228,7 @@ async def _serve(
     handover = Handover(services, instance.version, place, retire=retire, return_=work.start)
     asked = {"stop": stop, "handover": json_handler(handover.answer)}
     LimitedHttp.unread_seconds = staticmethod(lambda: services.config.timeouts.idle)
-    readiness = Readiness(services)
-    readiness.checks += [LimitedHttp.ending, lambda: sharing.problem(services.config)]
-    app = App(services, admin_app(services, reloader, instance, paths, asked, readiness, sharing))
+    app = App(services, admin_app(services, reloader, instance, paths, asked, sharing))
     config = _config(app, settings.config.server, certificate)
     server = handover.listener = _Server(config, instance, lambda: services.config.server, predecessor)
     _warn(settings)

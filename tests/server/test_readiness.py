@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bm.server.readiness import Readiness
+from bm.server.http import LimitedHttp
+from bm.server.readiness import not_ready
 
 
 class Account:
@@ -23,8 +24,18 @@ class Member:
         self.account_states = [Account(disabled=disabled) for disabled in accounts]
 
 
+class Sharing:
+    """With a store that may be away."""
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+
+    def problem(self, config: object) -> str:
+        return self.found
+
+
 class Services:
-    settings = None
+    settings = config = None
 
     def __init__(self, members: list[Member]) -> None:
         self.router, self.members = self, members
@@ -34,22 +45,24 @@ class Services:
 
 
 @pytest.mark.parametrize(
-    ("members", "checks", "problem"),
+    ("members", "ending", "away", "problem"),
     [
-        ([Member(False)], [], ""),
-        ([Member(True, False)], [""], ""),
-        ([Member(False)], ["", "this node is about to end"], "about to end"),
-        ([], ["the store is away"], "store"),
-        ([], [], "bm accounts add"),
-        ([Member(True)], [], "bm accounts add"),
-        ([Member(False, enabled=False)], [], "bm accounts add"),
-        ([Member(False, pool=False, mode="off")], [], "bm accounts add"),
-        ([Member(True), Member(False, pool=False, mode="fallback")], [], ""),
+        ([Member(False)], False, "", ""),
+        ([Member(True, False)], False, "", ""),
+        ([Member(False)], True, "", "about to end"),
+        ([], False, "the store is away", "store"),
+        ([], False, "", "bm accounts add"),
+        ([Member(True)], False, "", "bm accounts add"),
+        ([Member(False, enabled=False)], False, "", "bm accounts add"),
+        ([Member(False, pool=False, mode="off")], False, "", "bm accounts add"),
+        ([Member(True), Member(False, pool=False, mode="fallback")], False, "", ""),
     ],
 )
-def test_what_stands_in_the_way(members: list[Member], checks: list[str], problem: str) -> None:
+def test_what_stands_in_the_way(
+    members: list[Member], ending: bool, away: str, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LimitedHttp, "ending", ending)
     services: Any = Services(members)
-    readiness = Readiness(services)
-    readiness.checks += [lambda text=text: text for text in checks]  # type: ignore[misc]
-    found = readiness.problem()
+    sharing: Any = Sharing(away)
+    found = not_ready(services, sharing)
     assert problem in found and bool(problem) == bool(found)
