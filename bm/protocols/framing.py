@@ -87,9 +87,7 @@ def frames_of(data: bytes) -> Iterator[bytes]:
 
 def last_frame(data: bytes) -> bytes:
     """The last of whole events; nothing where line ends are not plain."""
-    if not data.endswith(b"\n\n"):
-        return b""
-    return data[data.rfind(b"\n\n", 0, -2) + 2 :] if b"\n\n" in data[:-2] else data
+    return data[:-2].rpartition(b"\n\n")[2] + b"\n\n" if data.endswith(b"\n\n") else b""
 
 
 def length_of(data: bytes, count: int) -> int:

@@ -215,7 +215,7 @@ class PassThrough:
         self._rename, self._drop = rename, drop
         self._buffer = EventBuffer()
         self._separator = b"["
-        self._pieces = Pieces(decoder)
+        self._pieces = Pieces(parser, decoder)
         self._meaning: Sequence[Event] = ()
         self._unchanged = rename is None and drop is None
         self._cut_line_end = b""
@@ -240,7 +240,7 @@ class PassThrough:
                 passed.append(self._passed_run(run))
             elif not self.ended:
                 passed.append(self._read(rest))
-        return passed[0] if len(passed) == 1 else b"".join(passed)
+        return b"".join(passed)
 
     def pass_pieces(self, chunk: bytes) -> bytes | None:
         run = None if self.ended else self._pieces.only(chunk)
@@ -268,16 +268,13 @@ class PassThrough:
         if not (self.ended or self._holds or self._buffer.size):
             frame = last_frame(whole)
             if self._unchanged or self._renamed(frame) == frame:
-                self._pieces.learn(frame, self._meaning, self._meaning_of)
+                self._pieces.learn(frame, self._meaning)
         return passed
 
     @property
     def _holds(self) -> bool:
         """Whether whole events are held back from the client."""
         return False
-
-    def _meaning_of(self, frame: bytes) -> Sequence[Event]:
-        return [event for item in self._parser.feed(frame) for event in self._decoder.feed(item)]
 
     def _with_whole_line_ends(self, chunk: bytes) -> bytes:
         """The chunk without a carriage return at its end: the line feed that may follow belongs to the same event."""

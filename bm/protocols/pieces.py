@@ -6,13 +6,14 @@ nothing else, those that follow are recognized by what stands around their text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from bm.chat.events import Event, PartDelta
 from bm.errors import UNREADABLE
 from bm.protocols.codec import StreamDecoder
+from bm.protocols.framing import EventParser
 
 _END = b"\n\n"
 _SAMPLE = "a sample"
@@ -34,32 +35,34 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Pieces:
-    """Finds runs of events that hold pieces of one part. `known` is true while it has a pattern to find them by."""
+    """Finds runs of events that hold pieces of one part, by a pattern while there is one.
 
-    def __init__(self, decoder: StreamDecoder) -> None:
-        self._decoder = decoder
+    `parser` and `decoder` are those that read everything else.
+    """
+
+    def __init__(self, parser: EventParser, decoder: StreamDecoder) -> None:
+        self._parser, self._decoder = parser, decoder
         self._before = self._after = self._tail = b""
         self._index = self._misses = 0
-        self.known = False
+        self._known = False
 
-    def learn(self, frame: bytes, meaning: Sequence[Event], read: Callable[[bytes], Sequence[Event]]) -> None:
-        """Take an event as the pattern if it means a piece of text and nothing else.
+    @property
+    def _learns(self) -> bool:
+        return self._decoder.steady and self._misses < _MOST_MISSES
 
-        The pattern is tried by `read`, which returns what an event means.
-        """
-        self.known = False
-        if not self._decoder.steady or self._misses >= _MOST_MISSES:
-            return
-        if len(meaning) != 1 or type(piece := meaning[0]) is not PartDelta:
+    def learn(self, frame: bytes, meaning: Sequence[Event]) -> None:
+        """Take an event as the pattern if it means a piece of text and nothing else, also with another text."""
+        if not self._learns or len(meaning) != 1 or type(piece := meaning[0]) is not PartDelta:
             return
         text = msgspec.json.encode(piece.text)
         before, found, after = frame.partition(text)
         if not found or text in after:
             return
         sample = b"%b%b%b" % (before, msgspec.json.encode(_SAMPLE), after)
-        if list(read(sample)) == [PartDelta(piece.index, _SAMPLE)]:
+        events = [event for item in self._parser.feed(sample) for event in self._decoder.feed(item)]
+        if events == [PartDelta(piece.index, _SAMPLE)]:
             self._before, self._after, self._index = before + b'"', b'"' + after, piece.index
-            self.known = True
+            self._known = True
 
     def split(self, chunk: bytes) -> Iterator[tuple[Run | None, bytes]]:
         """Split what has arrived into runs and, with None, what is to be parsed. Both are to be read one by one.
@@ -67,14 +70,12 @@ class Pieces:
         Little is parsed at a time where a pattern may be learnt from it.
         """
         while chunk:
-            if self.known:
+            if self._known:
                 run, chunk = self._take(chunk)
                 if run is not None:
                     yield run, b""
                 continue
-            end = (
-                _after_events(chunk, _AT_A_TIME) if self._decoder.steady and self._misses < _MOST_MISSES else len(chunk)
-            )
+            end = _after_events(chunk, _AT_A_TIME) if self._learns else len(chunk)
             part, chunk = chunk[:end], chunk[end:]
             yield None, part
 
@@ -83,23 +84,23 @@ class Pieces:
 
         The beginning of an event that is not complete is kept, unless something else stands before it.
         """
-        data = self._tail + chunk if self._tail else chunk
-        end = data.rfind(_END) + len(_END) if _END in data else 0
-        whole = data if end == len(data) else data[:end]
-        run = self._run(whole) if whole else None
+        data = self._tail + chunk
+        found = data.rfind(_END)
+        end = found + len(_END) if found >= 0 else 0
+        run = self._run(data[:end])
         size = len(run.data) if run is not None else 0
         if size == end and len(data) - end < _LONGEST:
             self._tail = data[end:]
             return run, b""
         self._misses = 0 if run is not None else self._misses + 1
-        self._tail, self.known = b"", False
+        self._tail, self._known = b"", False
         return run, data[size:]
 
     def only(self, chunk: bytes) -> Run | None:
         """The run that a chunk is; None, and nothing is taken, where it is something else or not whole events."""
-        if not self.known or not chunk.endswith(_END):
+        if not self._known or not chunk.endswith(_END):
             return None
-        data = self._tail + chunk if self._tail else chunk
+        data = self._tail + chunk
         run = self._run(data)
         if run is None or len(run.data) < len(data):
             return None
@@ -108,7 +109,7 @@ class Pieces:
 
     def rest(self) -> bytes:
         """What is kept of an event that is not complete, for the parser."""
-        tail, self._tail, self.known = self._tail, b"", False
+        tail, self._tail, self._known = self._tail, b"", False
         return tail
 
     def _run(self, data: bytes) -> Run | None:
@@ -118,18 +119,15 @@ class Pieces:
         texts: list[bytes] = []
         size = 0
         for each in data[len(before) :].split(before):
-            if each.endswith(after):
-                texts.append(each[: -len(after)])
-                size += len(before) + len(each)
-                continue
-            text, found, _ = each.partition(after)
-            if found:
-                texts.append(text)
-                size += len(before) + len(text) + len(after)
-            break
-        if not (said := _text(texts)):
-            return None
-        return Run(data if size == len(data) else data[:size], len(texts), PartDelta(self._index, said))
+            text, found, other = each.partition(after)
+            if not found:
+                break
+            texts.append(text)
+            size += len(before) + len(text) + len(after)
+            if other:
+                break
+        said = _text(texts)
+        return Run(data[:size], len(texts), PartDelta(self._index, said)) if said else None
 
 
 def _after_events(data: bytes, count: int) -> int:

@@ -54,7 +54,7 @@ class Translation:
     ) -> None:
         self.watch = events.watch
         self._parser, self._decoder, self._encoder, self._filter = parser, decoder, encoder, events
-        self._pieces = Pieces(decoder)
+        self._pieces = Pieces(parser, decoder)
 
     @property
     def ended(self) -> bool:
@@ -93,11 +93,8 @@ class Translation:
             events = self._decoder.feed(item)
             written.append(self._through(events))
         if self.watch.failure is None:
-            self._pieces.learn(last_frame(chunk), events, self._meaning_of)
+            self._pieces.learn(last_frame(chunk), events)
         return b"".join(written)
-
-    def _meaning_of(self, frame: bytes) -> Sequence[Event]:
-        return [event for item in self._parser.feed(frame) for event in self._decoder.feed(item)]
 
     def close(self) -> bytes:
         rest = [self._read(begun)] if (begun := self._pieces.rest()) else []

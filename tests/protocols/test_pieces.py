@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bm import sse
 from bm.chat.capabilities import Dialect
-from bm.chat.events import Event, PartDelta
+from bm.chat.events import Event, PartDelta, PartStart
 from bm.protocols.codec import IdFactory, StreamDecoder
 from bm.protocols.framing import last_frame
 from bm.protocols.pieces import Pieces
@@ -35,12 +35,23 @@ def chunk(text: str, **more: object) -> bytes:
     return f"data: {json.dumps(body)}\n\n".encode()
 
 
+class Counting(sse.Parser):
+    """Counts the events."""
+
+    count = 0
+
+    def feed(self, chunk: bytes) -> list[sse.Event]:
+        items = super().feed(chunk)
+        self.count += len(items)
+        return items
+
+
 class Reading:
     """Reads a stream as a pipe does. `parsed` counts the events that were parsed."""
 
     def __init__(self, decoder: StreamDecoder) -> None:
-        self._parser, self._decoder, self.pieces = sse.Parser(), decoder, Pieces(decoder)
-        self.parsed = 0
+        self._parser, self._decoder = Counting(), decoder
+        self.pieces = Pieces(self._parser, decoder)
         self.passed = b""
         self.events: list[Event] = []
 
@@ -51,14 +62,13 @@ class Reading:
                 self.events.append(run.piece)
                 continue
             self.passed += rest
-            events = self._meaning(rest)
+            events = [event for item in self._parser.feed(rest) for event in self._decoder.feed(item)]
             self.events += events
-            self.pieces.learn(last_frame(rest), events[-1:], self._meaning)
+            self.pieces.learn(last_frame(rest), events[-1:])
 
-    def _meaning(self, data: bytes) -> list[Event]:
-        items = self._parser.feed(data)
-        self.parsed += len(items)
-        return [event for item in items for event in self._decoder.feed(item)]
+    @property
+    def parsed(self) -> int:
+        return self._parser.count
 
     @property
     def text(self) -> str:
@@ -134,8 +144,7 @@ def test_a_tag_at_the_head_begins_thinking_and_one_behind_it_does_not() -> None:
     codec = upstream_codec("openai-chat", Dialect(thinking_tag="think"))
     pieces = ["<th", "ink>", "so", " it is", "</think>", "\n\n", "Yes", ",", " <think>", " is a tag", "."]
     found = reading(b"".join(map(chunk, pieces)), decoder=codec.stream_decoder(IDS))
-    kinds = [event for event in found.events if type(event).__name__ == "PartStart"]
-    assert [getattr(start, "kind", "") for start in kinds] == ["thinking", "text"]
+    assert [event.kind for event in found.events if isinstance(event, PartStart)] == ["thinking", "text"]
     assert found.text == "so it isYes, <think> is a tag."
 
 
