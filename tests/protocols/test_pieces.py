@@ -152,3 +152,15 @@ def test_thinking_that_is_gathered_for_its_signature_is_parsed() -> None:
     detail = {"reasoning_details": [{"type": "reasoning.text", "text": "so", "signature": "s", "index": 0}]}
     found = reading(b"".join(chunk("", **detail) for _ in range(8)), decoder=CODECS["openai-chat"].stream_decoder(IDS))
     assert found.parsed == 8
+
+
+def test_calls_that_only_their_arguments_tell_apart_are_parsed() -> None:
+    called = [
+        {"name": "f"},
+        *({"arguments": text} for text in ('{"a', '":', "1", "}")),
+        {"name": "f", "arguments": "{}"},
+    ]
+    found = Reading(CODECS["openai-chat"].stream_decoder(IDS))
+    for each in called:
+        found.feed(chunk("", tool_calls=[{"function": each}]))
+    assert [event.name for event in found.events if isinstance(event, PartStart)] == ["f", "f"]

@@ -45,6 +45,7 @@ class _Choice:
         self.number = number
         self._model = model
         self._details: list[Json] = []
+        self._unnumbered = False
         self.finish = self._stop_sequence = ""
         self.names_finish = False
         self._parts = parts
@@ -52,8 +53,11 @@ class _Choice:
 
     @property
     def steady(self) -> bool:
-        """Whether text stays text, whatever it says: thinking may be tagged, or gathered for its signature."""
-        return not self._details and (self._splitter is None or self._splitter.in_text)
+        """Whether text stays text, whatever it says.
+
+        Thinking may be tagged, or gathered for its signature. Calls without a number are separated by their arguments.
+        """
+        return not (self._details or self._unnumbered) and (self._splitter is None or self._splitter.in_text)
 
     def delta(self, delta: Json) -> None:
         """Take one delta."""
@@ -93,8 +97,10 @@ class _Choice:
         custom = fragment.get("type") == "custom" or ("custom" in fragment and "function" not in fragment)
         owner = object_of(fragment.get("custom" if custom else "function"))
         given = owner.get("input" if custom else "arguments")
+        key = (self.number, index) if isinstance(index, int | str) else None
+        self._unnumbered |= key is None
         self._parts.call(
-            (self.number, index) if isinstance(index, int | str) else None,
+            key,
             str(fragment.get("id") or ""),
             str(owner.get("name") or ""),
             # Ollama and others send the object itself.
