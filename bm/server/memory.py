@@ -37,10 +37,12 @@ async def watch() -> None:
     gc.set_threshold(_GC_THRESHOLD)
     trim, least = _trim(), 0
     while trim is not None:
-        if (size := _resident()) > least + GROWN:
+        size = _resident()
+        if size > least + GROWN:
             await asyncio.to_thread(trim, 0)
-            size = least = _resident()
-        least = min(least, size)
+            least = _resident()
+        else:
+            least = min(least, size)
         await asyncio.sleep(LOOK_EVERY)
 
 
