@@ -60,12 +60,16 @@ class TokenCalibration:
             return
         key = ":".join(model)
         seen = min(max(counted / estimated, MIN_FACTOR), MAX_FACTOR)
-        known = self._factors.pop(key, None)
-        self._factors[key] = seen if known is None else known + _WEIGHT * (seen - known)
-        while len(self._factors) > MAX_MODELS:
-            self._factors.popitem(last=False)
+        known = self._factors.get(key)
+        self._put(key, seen if known is None else known + _WEIGHT * (seen - known))
         if self.tell is not None:
             self.tell(key, self._factors[key])
+
+    def _put(self, key: str, factor: float) -> None:
+        self._factors.pop(key, None)
+        self._factors[key] = factor
+        while len(self._factors) > MAX_MODELS:
+            self._factors.popitem(last=False)
 
     def correct(self, model: Model, estimated: int) -> int:
         """The estimate times the model's factor, at least 1."""
@@ -77,8 +81,8 @@ class TokenCalibration:
 
     def restore(self, saved: Mapping[str, float]) -> None:
         """Take over what an earlier run has learned."""
-        for key, factor in list(saved.items())[-MAX_MODELS:]:
-            self._factors[key] = min(max(factor, MIN_FACTOR), MAX_FACTOR)
+        for key, factor in saved.items():
+            self._put(key, min(max(factor, MIN_FACTOR), MAX_FACTOR))
 
 
 class ContextLimit(msgspec.Struct, frozen=True):

@@ -93,17 +93,21 @@ class Learned:
                 self._tell(fact)
 
     def _take(self, values: Iterable[bytes]) -> None:
-        facts = []
+        facts: list[Known] = []
         for value in values:
             try:
                 facts.append(msgspec.json.decode(value, type=Known))
             except UNREADABLE:
                 # A newer bm knows more.
                 continue
-        providers, wall = tuple(self._providers()), time.time()
-        self._limits.restore([each.limit for each in facts if each.limit], providers, wall=wall)
-        self._remedies.restore([each.remedy for each in facts if each.remedy], providers, wall=wall)
-        self._calibration.restore({each.model: each.factor for each in facts if each.factor})
+        # What is not among them must not count as changed: dispatch would plan anew.
+        if limits := [each.limit for each in facts if each.limit]:
+            self._limits.restore(limits, self._providers(), wall=time.time())
+        if remedies := [each.remedy for each in facts if each.remedy]:
+            self._remedies.restore(remedies, self._providers(), wall=time.time())
+        factors = {each.model: each.factor for each in facts if each.factor}
+        self._known |= factors
+        self._calibration.restore(factors)
 
     def _tell(self, fact: Known) -> None:
         value = msgspec.json.encode(fact)

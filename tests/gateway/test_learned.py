@@ -61,6 +61,8 @@ def test_the_models_used_last_are_kept() -> None:
     assert len(calibration.saved()) == MAX_MODELS and "p:4" not in calibration.saved()
     heir.restore(calibration.saved() | {"p:x": 50.0})
     assert heir.correct(("p", "x"), 100) == 100 * MAX_FACTOR
+    heir.restore({"p:y": 1.0})
+    assert len(heir.saved()) == MAX_MODELS
 
 
 def test_the_usage_of_answers_corrects_the_next_count(world: World) -> None:

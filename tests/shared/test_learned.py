@@ -92,3 +92,22 @@ async def test_a_factor_that_hardly_changes_is_no_news(valkey: Valkey) -> None:
             a.calibration.learn(("gemini", "m"), 1_000, counted)
         await node.settled()
         assert await node.store.command("XLEN", node.news.key) == 1
+
+
+async def test_a_factor_heard_of_from_another_node_is_no_news(valkey: Valkey) -> None:
+    async with nodes(valkey.url, "a", "b") as found:
+        a, b = map(Models, found)
+        a.calibration.learn(("gemini", "m"), 1_000, 1_500)
+        await until(lambda: b.known == (False, 0, 150))
+        b.calibration.learn(("gemini", "m"), 1_000, 1_510)
+        await found[1].settled()
+        assert await found[0].store.command("XLEN", found[0].news.key) == 1
+
+
+async def test_a_factor_changes_nothing_that_dispatch_plans_by(valkey: Valkey) -> None:
+    async with nodes(valkey.url, "a", "b") as found:
+        a, b = map(Models, found)
+        before = b.limits.version, b.remedies.version
+        a.calibration.learn(("gemini", "m"), 1_000, 1_500)
+        await until(lambda: b.known == (False, 0, 150))
+        assert (b.limits.version, b.remedies.version) == before
