@@ -14,24 +14,26 @@ import msgspec
 
 from bm.accounts.affinity import Affinities
 from bm.dispatch.target import AccountId
-from bm.shared.news import LENGTH, Id, News, id_of
+from bm.shared.news import TELL, Id, News, id_of
 from bm.shared.outbox import Outbox
-from bm.shared.store import Script, Store, digest
+from bm.shared.store import Script, Store, digest, milliseconds
 
-CLAIM = Script("""
+CLAIM = Script(
+    TELL
+    + """
 local held = redis.call('GET', KEYS[1])
 local account = held and string.match(held, '^%S+ (.*)$')
 if account and account ~= ARGV[1] and account ~= ARGV[2] then
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   return held
 end
-local item = cjson.encode({ARGV[5], 'claim', ARGV[6], ARGV[2]})
-local id = redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', 'v', item)
+local id = tell(KEYS[2], ARGV[4], 'claim', ARGV[5], ARGV[2])
 redis.call('SET', KEYS[1], id .. ' ' .. ARGV[2], 'PX', ARGV[3])
 return id .. ' ' .. ARGV[2]
-""")
-"""Get or set, and refresh. The arguments: the account that this node knew, the one that has served, milliseconds, and
-what the news need. A claim has the id of its news, by which each node knows the later one of two."""
+"""
+)
+"""Get or set, and refresh. The arguments: the account that this node knew, the one that has served, milliseconds, node,
+and conversation. A claim has the id of its news, by which each node knows the later one of two."""
 
 REFRESH = 0.25
 """Part of its time after which a claim is made again although nothing has changed."""
@@ -61,10 +63,9 @@ class Claims:
         refreshed = held is not None and now - held.at < REFRESH * self._affinities.ttl
         if refreshed and held is not None and held.account == before == served:
             return
-        key = self._store.key("claim", digest(conversation))
-        words = (_encode(before), _encode(served), max(1, round(self._affinities.ttl * 1000)))
-        source = (LENGTH, self._news.node, conversation)
-        command = ("EVAL", CLAIM.text, 2, key, self._news.key, *words, *source)
+        keys = (self._store.key("claim", digest(conversation)), self._news.key)
+        accounts, kept = (_encode(before), _encode(served)), milliseconds(self._affinities.ttl)
+        command = CLAIM.command(keys, (*accounts, kept, self._news.node, conversation))
         moved = held is None or held.account != served
         self._outbox.put(command, lambda answer: self._decided(conversation, answer), urgent=moved)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from bm.gateway.stores import Kind
 from bm.shared.news import News
 from bm.shared.outbox import Outbox
-from bm.shared.store import Store, StoreAway, digest
+from bm.shared.store import Store, StoreAway, digest, milliseconds
 
 KEEP = 24 * 3600.0
 """Seconds after which a value expires."""
@@ -32,7 +32,7 @@ class Conversations:
     def put(self, kind: Kind, name: str, value: bytes) -> None:
         """Store a value for all nodes, without waiting."""
         if len(value) <= LARGEST:
-            self._latest = self._outbox.put(("SET", self._key(kind, name), value, "PX", round(KEEP * 1000)))
+            self._latest = self._outbox.put(("SET", self._key(kind, name), value, "PX", milliseconds(KEEP)))
 
     def drop(self, kind: Kind, name: str) -> None:
         """Store a value no longer, on any node."""

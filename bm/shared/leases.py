@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from bm.shared.store import Script, Store, StoreAway
+from bm.shared.store import Script, Store, StoreAway, milliseconds
 from bm.tasks import spawn
 
 SECONDS = 15.0
@@ -68,7 +68,7 @@ class Leases:
             StoreAway: the store cannot be asked now.
         """
         lease = Lease(self._store.key("lease", name), secrets.token_hex(8))
-        taken = await self._store.command("SET", lease.key, lease.proof, "NX", "PX", _ms(self._seconds))
+        taken = await self._store.command("SET", lease.key, lease.proof, "NX", "PX", milliseconds(self._seconds))
         return lease if taken else None
 
     async def renew(self, lease: Lease) -> bool:
@@ -77,7 +77,7 @@ class Leases:
         Raises:
             StoreAway: the store cannot be asked now.
         """
-        return bool(await self._store.run(RENEW, [lease.key], [lease.proof, _ms(self._seconds)]))
+        return bool(await self._store.run(RENEW, [lease.key], [lease.proof, milliseconds(self._seconds)]))
 
     async def release(self, lease: Lease) -> None:
         """Give a lease back. If the store is away, it expires."""
@@ -90,7 +90,7 @@ class Leases:
         Raises:
             StoreAway: the store cannot be asked now.
         """
-        return bool(await self._store.run(FINISH, [lease.key, key], [lease.proof, value, _ms(seconds)]))
+        return bool(await self._store.run(FINISH, [lease.key, key], [lease.proof, value, milliseconds(seconds)]))
 
     @asynccontextmanager
     async def holding(self, lease: Lease) -> AsyncIterator[None]:
@@ -145,7 +145,3 @@ class Leases:
                     with suppress(StoreAway):
                         await self.finish(lease, key, *written)
         return found
-
-
-def _ms(seconds: float) -> int:
-    return max(1, round(seconds * 1000))

@@ -144,7 +144,7 @@ class SharedLimits:
     @property
     def nodes(self) -> int:
         """How many nodes there are, this one included; while the store is away, when that was last known."""
-        return self._among if self.away else max(1, self._nodes())
+        return self._among if self.away else self._nodes()
 
     async def ask(self, ask: Ask) -> Answer:
         """Take it for a request, unless a rate or a budget forbids it."""

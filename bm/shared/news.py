@@ -8,16 +8,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
 from bm.shared.store import Command, Store, StoreAway
 
-LENGTH = 20_000
+LENGTH: Final = 20_000
 """News that the stream holds, about."""
 
-Kind: TypeAlias = str
+TELL: Final = f"""
+local function tell(stream, node, kind, subject, value)
+  local item = cjson.encode({{node, kind, subject, value}})
+  return redis.call('XADD', stream, 'MAXLEN', '~', {LENGTH}, '*', 'v', item)
+end
+"""
+"""The beginning of a script that tells all other nodes in the same step. The result is the id of the news."""
+
 Id: TypeAlias = tuple[int, int]
 
 
@@ -37,13 +44,13 @@ class News:
         self._store, self.node = store, node
         self.key = store.key("news")
         self._last = "0-0"
-        self._readers: dict[Kind, Callable[[Item], None]] = {}
+        self._readers: dict[str, Callable[[Item], None]] = {}
 
-    def on(self, kind: Kind, read: Callable[[Item], None]) -> None:
+    def on(self, kind: str, read: Callable[[Item], None]) -> None:
         """Hand news of a kind to `read`."""
         self._readers[kind] = read
 
-    def words(self, kind: Kind, subject: str, value: str) -> Command:
+    def words(self, kind: str, subject: str, value: str) -> Command:
         """The command that tells all other nodes."""
         item = msgspec.json.encode((self.node, kind, subject, value))
         return ("XADD", self.key, "MAXLEN", "~", LENGTH, "*", "v", item)

@@ -101,6 +101,10 @@ class Nodes:
         """The nodes that are there."""
         return tuple(each.node for each in self._seen if not each.is_gone)
 
+    def count(self) -> int:
+        """How many nodes are there, this one included."""
+        return max(1, len(self.here))
+
     def clock(self) -> float:
         """The Unix time by the store's clock, which all nodes share."""
         return time.time() - self.own.ahead

@@ -13,6 +13,7 @@ from bm.shared.conversations import Conversations
 from bm.shared.findings import Grants, Lists
 from bm.shared.learned import Learned
 from bm.shared.leases import Leases
+from bm.shared.limits import SharedLimits
 from bm.shared.news import News
 from bm.shared.nodes import Nodes
 from bm.shared.outbox import Outbox
@@ -31,10 +32,13 @@ class Parts:
         self._generation = -1
         outbox, news = Outbox(store), News(store, nodes.own.run)
         self._news, self.outbox = news, outbox
+        closed = services.config.shared.fail == "closed"
+        self._limits = SharedLimits(store, services.spending, nodes=nodes.count, is_closed=closed)
+        services.common = self._limits
         leases = Leases(store)
         services.share(Conversations(store, outbox, news, self._forget))
         services.affinities.claim = Claims(store, outbox, news, services.affinities).claim
-        services.pool.share_counts(Usage(store, outbox, news, self._meter, lambda: len(nodes.here)))
+        services.pool.share_counts(Usage(store, outbox, news, self._meter, nodes.count))
         services.pool.probes = Probes(store, leases)
         services.tokens.grants = Grants(leases)
         services.models.lists = Lists(leases, self._accounts)
@@ -42,9 +46,15 @@ class Parts:
         self._learned = Learned(store, outbox, news, learned, lambda: services.settings.providers.values())
         store.back.append(self._learned.catch_up)
         self.work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "sharing budgets and rates": self._limits.keep_in_step,
             "telling other nodes what they need": outbox.keep_sending,
             "reading what other nodes tell": self._keep_reading,
         }
+
+    async def finish(self) -> None:
+        """Tell the other nodes the rest, because this one ends."""
+        await self.outbox.flush()
+        await self._limits.step()
 
     async def _keep_reading(self) -> None:
         with suppress(StoreAway):

@@ -65,6 +65,10 @@ class Script(msgspec.Struct, frozen=True):
         """How the store names it."""
         return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
+    def command(self, keys: Sequence[str], arguments: Sequence[Word] = ()) -> Command:
+        """The command that runs it, whether or not the store knows it. `keys` are all keys that it touches."""
+        return ("EVAL", self.text, len(keys), *keys, *arguments)
+
 
 class Store:
     """The store of `[shared]`. `back` are called, in order, each time it can be used again, not at the start."""
@@ -139,8 +143,7 @@ class Store:
                 return await unless_cancelled(self._client.execute_command(*words))
             except FAILURES as error:
                 if is_disturbance(error):
-                    self.leave(*explained(error))
-                    raise StoreAway(self._reason) from None
+                    raise self._gone(error) from None
                 raise
 
     async def batch(self, commands: Sequence[Command]) -> list[Any]:
@@ -161,12 +164,10 @@ class Store:
         try:
             results: list[Any] = await unless_cancelled(pipeline.execute(raise_on_error=False))
         except FAILURES as error:
-            self.leave(*explained(error))
-            raise StoreAway(self._reason) from None
+            raise self._gone(error) from None
         for result in results:
             if isinstance(result, Exception) and is_disturbance(result):
-                self.leave(*explained(result))
-                raise StoreAway(self._reason)
+                raise self._gone(result)
         return results
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Word] = ()) -> Any:
@@ -176,11 +177,10 @@ class Store:
             StoreAway: the store cannot be asked now. The script may have run nevertheless.
             RedisError: the script has failed.
         """
-        rest = (len(keys), *keys, *arguments)
         try:
-            return await self.command("EVALSHA", script.digest, *rest)
+            return await self.command("EVALSHA", script.digest, len(keys), *keys, *arguments)
         except NoScriptError:
-            return await self.command("EVAL", script.text, *rest)
+            return await self.command(*script.command(keys, arguments))
 
     async def get(self, key: str) -> bytes | None:
         """A value, unless it has expired or never was.
@@ -220,13 +220,17 @@ class Store:
         try:
             found = await unless_cancelled(self._follower.execute_command(*words))
         except FAILURES as error:
-            self.leave(*explained(error))
-            raise StoreAway(self._reason) from None
+            raise self._gone(error) from None
         return _entries(found[0][1]) if found else []
 
     async def until_here(self) -> None:
         """Wait until the store is not away."""
         await self._here.wait()
+
+    def _gone(self, error: Exception) -> StoreAway:
+        """What a command fails with that has found the store away."""
+        self.leave(*explained(error))
+        return StoreAway(self._reason)
 
     def leave(self, reason: str, remedy: str) -> None:
         """The store is away."""
@@ -317,6 +321,11 @@ class Store:
 def digest(text: str) -> str:
     """A short name that stands for a text of any length and content, for keys."""
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def milliseconds(seconds: float) -> int:
+    """A time in the store's unit, at least 1."""
+    return max(1, round(seconds * 1000))
 
 
 def _entries(found: Any) -> list[tuple[str, bytes]]:

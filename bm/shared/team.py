@@ -6,7 +6,7 @@ import hashlib
 import logging
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -16,9 +16,7 @@ from bm.config.paths import Paths
 from bm.config.shared import node_name
 from bm.errors import ConfigError
 from bm.gateway.services import Services
-from bm.shared.limits import SharedLimits
 from bm.shared.nodes import Load, Node, Nodes
-from bm.shared.outbox import Outbox
 from bm.shared.parts import Parts
 from bm.shared.replication import Replication
 from bm.shared.store import Store, StoreAway
@@ -28,21 +26,19 @@ _log = logging.getLogger("bm")
 
 
 class Team:
-    """The team that this node belongs to. `work` are loops that run as long as the daemon serves, `last` what is done
-    when it ends."""
+    """The team that this node belongs to. `work` are loops that run as long as the daemon serves."""
 
-    def __init__(self, store: Store, nodes: Nodes, replication: Replication, outbox: Outbox) -> None:
-        self.store, self.nodes, self.replication, self._outbox = store, nodes, replication, outbox
+    def __init__(self, store: Store, nodes: Nodes, replication: Replication, parts: Parts) -> None:
+        self.store, self.nodes, self.replication, self._parts = store, nodes, replication, parts
         self.work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "looking for the shared store": store.keep,
             "telling the other nodes": nodes.keep_telling,
+            **parts.work,
         }
-        self.last: list[Callable[[], Awaitable[None]]] = [outbox.flush]
 
     async def close(self) -> None:
         """Leave the team."""
-        for work in self.last:
-            await work()
+        await self._parts.finish()
         await self.nodes.leave()
         await self.store.close()
 
@@ -54,8 +50,8 @@ class Team:
             "node": self.nodes.own.name,
             "store": self.store.version,
             "away": {"reason": away[0], "since": away[1]} if away else None,
-            "waiting": self._outbox.waiting,
-            "dropped": self._outbox.dropped,
+            "waiting": self._parts.outbox.waiting,
+            "dropped": self._parts.outbox.dropped,
             "nodes": [
                 {
                     "name": each.node.name,
@@ -75,8 +71,8 @@ class Team:
         """What `/metrics` shows, by the names there."""
         return {
             "bm_shared_away": float(self.store.is_away),
-            "bm_shared_waiting": self._outbox.waiting,
-            "bm_shared_dropped": self._outbox.dropped,
+            "bm_shared_waiting": self._parts.outbox.waiting,
+            "bm_shared_dropped": self._parts.outbox.dropped,
             "bm_shared_nodes": len(self.nodes.here),
         }
 
@@ -110,12 +106,4 @@ async def join(services: Services, paths: Paths, edit: Edit | None, *, version: 
     except StoreAway as error:
         raise ConfigError(str(error), path=str(paths.config), key="shared.url", hint=store.remedy) from None
     _log.info("this is node %s of team %s, which shares its state through %s", own.name, store.name, store.version)
-    parts = Parts(store, nodes, services)
-    team = Team(store, nodes, Replication(store, nodes, services.pool, edit), parts.outbox)
-    closed = settings.fail == "closed"
-    limits = SharedLimits(store, services.spending, nodes=lambda: len(nodes.here), is_closed=closed)
-    services.common = limits
-    team.work["sharing budgets and rates"] = limits.keep_in_step
-    team.last.append(limits.step)
-    team.work |= parts.work
-    return team
+    return Team(store, nodes, Replication(store, nodes, services.pool, edit), Parts(store, nodes, services))

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from bm.accounts.quota import MINUTE, UNITS, WINDOWS, Gauge, Meter, Unit, Window
-from bm.shared.news import LENGTH, Item, News
+from bm.shared.news import TELL, Item, News
 from bm.shared.outbox import Outbox
-from bm.shared.store import Command, Script, Store, digest
+from bm.shared.store import Command, Script, Store, digest, milliseconds
 
 KEEP_LIMITS = 7 * 86_400.0
 """Seconds for which a learnt limit is remembered without being used."""
@@ -25,9 +25,11 @@ NEAR = 50
 MOST = 10_000
 """Quotas and models of which it is remembered what the latest state was. Clients can invent model names."""
 
-COUNT = Script("""
+COUNT = Script(
+    TELL
+    + """
 local now = redis.call('TIME')
-local state, tell = {string.format('%.0f', now[1] * 1000000 + now[2])}, false
+local state, matters = {string.format('%.0f', now[1] * 1000000 + now[2])}, false
 for at, window in ipairs({'minute', 'day'}) do
   local used, limits = KEYS[at], KEYS[3]
   local fresh = redis.call('EXISTS', used) == 0
@@ -40,7 +42,7 @@ for at, window in ipairs({'minute', 'day'}) do
     redis.call('HINCRBY', used, 'requests', -refunds)
   end
   if fresh then redis.call('PEXPIRE', used, ARGV[5 + at]) end
-  for learnt = 12, #ARGV, 5 do
+  for learnt = 11, #ARGV, 5 do
     if ARGV[learnt] == window then
       local unit, limit, left, ends = ARGV[learnt + 1], ARGV[learnt + 2], ARGV[learnt + 3], ARGV[learnt + 4]
       redis.call('HSET', limits, window .. ':' .. unit, limit)
@@ -49,28 +51,26 @@ for at, window in ipairs({'minute', 'day'}) do
         redis.call('HSET', used, unit, math.max(0, limit - left))
         redis.call('PEXPIRE', used, ends)
       end
-      tell = true
+      matters = true
     end
   end
   state[#state + 1] = redis.call('PTTL', used)
   for _, unit in ipairs({'requests', 'tokens'}) do
     local sum = tonumber(redis.call('HGET', used, unit) or 0)
     local limit = tonumber(redis.call('HGET', limits, window .. ':' .. unit) or -1)
-    if limit >= 0 and sum * 2 >= limit then tell = true end
+    if limit >= 0 and sum * 2 >= limit then matters = true end
     state[#state + 1] = sum
     state[#state + 1] = limit
   end
 end
 local words = table.concat(state, ' ')
-if tell then
-  local item = cjson.encode({ARGV[9], 'usage', ARGV[11], words})
-  redis.call('XADD', KEYS[4], 'MAXLEN', '~', ARGV[10], '*', 'v', item)
-end
+if matters then tell(KEYS[4], ARGV[9], 'usage', ARGV[10], words) end
 return words
-""")
+"""
+)
 """Count, refund, learn, and tell; the answer is the state. The arguments: requests and tokens for the minute and for
-the day, refunds, milliseconds until minute and day end and limits are forgotten, node, length of the news, subject, and
-for each learnt limit its window, unit, limit, what is left and in how many milliseconds that ends."""
+the day, refunds, milliseconds until minute and day end and limits are forgotten, node, subject, and for each learnt
+limit its window, unit, limit, what is left and in how many milliseconds that ends."""
 
 
 class _Change(msgspec.Struct):
@@ -93,7 +93,7 @@ class Usage:
         outbox: Outbox,
         news: News,
         meter_of: Callable[[str], Meter | None],
-        count_nodes: Callable[[], int] = lambda: 1,
+        count_nodes: Callable[[], int],
     ) -> None:
         self._store, self._outbox, self._news = store, outbox, news
         self._meter_of, self._count_nodes = meter_of, count_nodes
@@ -105,7 +105,7 @@ class Usage:
     @property
     def nodes(self) -> int:
         """How many nodes there are."""
-        return max(1, self._count_nodes())
+        return self._count_nodes()
 
     def count(self, meter: Meter, model: str, amount: int, unit: Unit, day: float) -> None:
         """Count on all nodes, without waiting. The day ends in so many seconds."""
@@ -155,16 +155,16 @@ class Usage:
         late = time.monotonic() - change.since > MINUTE
         minute = (0, 0) if late else (change.requests, change.tokens)
         name = digest(subject)
-        keys = (*(self._store.key("used", name, window) for window in WINDOWS), self._store.key("limits", name))
+        used = [self._store.key("used", name, window) for window in WINDOWS]
+        keys = (*used, self._store.key("limits", name), self._news.key)
         learnt = [
             word
             for (window, unit), (limit, left, ends) in change.learnt.items()
-            for word in (window, unit, limit, "" if left is None else left, _ms(ends))
+            for word in (window, unit, limit, "" if left is None else left, milliseconds(ends))
         ]
         amounts = (*minute, change.requests, change.tokens, change.refunds)
-        times = (_ms(MINUTE), _ms(change.day), _ms(KEEP_LIMITS))
-        source = (self._news.node, LENGTH, subject)
-        return ("EVAL", COUNT.text, len(keys) + 1, *keys, self._news.key, *amounts, *times, *source, *learnt)
+        times = map(milliseconds, (MINUTE, change.day, KEEP_LIMITS))
+        return COUNT.command(keys, (*amounts, *times, self._news.node, subject, *learnt))
 
     def _answered(self, subject: str, state: bytes) -> None:
         self._under_way.pop(subject, None)
@@ -197,7 +197,3 @@ class Usage:
 
 def _subject(quota: str, model: str) -> str:
     return f"{quota}\0{model}"
-
-
-def _ms(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
