@@ -163,7 +163,7 @@ class Pool:
         """Count together with other nodes."""
         self._totals = totals
         for runtime in self.runtimes.values():
-            runtime.meter.totals, runtime.meter.quota = totals, "\0".join(_quota_key(runtime.credential))
+            runtime.meter.totals = totals
 
     def credential(self, account_id: AccountId) -> Credential | None:
         """The account with its secret; None if it is not in the pool."""

@@ -36,7 +36,7 @@ def points_at(url: str, server: Server) -> bool:
         return True
     if not host or port != server.port:
         return False
-    return is_loopback(host) or _is_unspecified(host) or host == server.host.lower().strip("[]")
+    return is_loopback(host) or is_unspecified(host) or host == server.host.lower().strip("[]")
 
 
 def _place(url: str) -> tuple[str, int | None]:
@@ -65,7 +65,8 @@ def url_of(host: str, port: int, *, tls: bool = False) -> str:
     return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 
-def _is_unspecified(host: str) -> bool:
+def is_unspecified(host: str) -> bool:
+    """Whether who listens on `host` does so on every interface."""
     address = _address(host)
     return address is not None and address.is_unspecified
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bm.chat.parts import Json
-from bm.config.address import url_of
+from bm.config.address import is_unspecified, url_of
 from bm.config.paths import Paths
 from bm.config.schema import Config
 from bm.config.shared import INSTALL
@@ -20,9 +20,6 @@ from bm.vault.vault import FileVault
 
 if TYPE_CHECKING:
     from bm.shared.team import Team
-
-
-_ANYWHERE = ("0.0.0.0", "::", "")
 
 
 class Run(Protocol):
@@ -93,7 +90,7 @@ async def joined(services: Services, reloader: Reloader, paths: Paths, run: Run,
         raise ConfigError(message, path=str(paths.config), key="shared.url", hint=INSTALL) from None
     server = services.config.server
     # `[server] url` may be that of a balancer, which all nodes have in common.
-    host = socket.gethostname() if server.host in _ANYWHERE else server.host
+    host = socket.gethostname() if is_unspecified(server.host) else server.host
     url = url_of(host, sock.getsockname()[1], tls=bool(server.tls_cert))
     edit = Edits(paths, reloader).accounts if isinstance(services.settings.vault, FileVault) else None
     return await join(services, paths, edit, version=run.version, since=run.started_at, url=url)
