@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeAlias
 
 from bm.errors import ConfigError
 
@@ -131,6 +131,13 @@ def _check(connection: Connection) -> None:
         raise ConfigError(f"the database's encoding is {encoding}: bm needs UTF8", key=SETTING, hint=hint)
 
 
+def number(connection: Connection, query: LiteralString, values: Sequence[object] = ()) -> int:
+    """The number that a query yields."""
+    row = connection.execute(query, values or None).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 @contextmanager
 def reported() -> Iterator[None]:
     """Turn errors of psycopg within the block into bm's.
@@ -144,10 +151,10 @@ def reported() -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        raise explained(error) from error
+        raise _explained(error) from error
 
 
-def explained(error: psycopg.Error) -> ConfigError:
+def _explained(error: psycopg.Error) -> ConfigError:
     """An error of psycopg as one of bm, with what helps."""
     import psycopg
     from psycopg import errors

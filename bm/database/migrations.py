@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, LiteralString
 
-from bm.database.connection import SETTING, reported
+from bm.database.connection import SETTING, number, reported
 from bm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,18 +32,12 @@ def migrate(connection: Connection, part: str, steps: Sequence[LiteralString]) -
     with reported(), connection.transaction():
         connection.execute(_PATIENCE)
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-        if _one(connection, "SELECT to_regclass('bm_migrations') IS NULL"):
+        if number(connection, "SELECT to_regclass('bm_migrations') IS NULL"):
             connection.execute(_TABLE)
-        taken = _one(connection, "SELECT coalesce(max(version), 0) FROM bm_migrations WHERE part = %s", part)
+        taken = number(connection, "SELECT coalesce(max(version), 0) FROM bm_migrations WHERE part = %s", (part,))
         if taken > len(steps):
             found = f"its tables for {part} are of version {taken}, and this bm knows {len(steps)}"
             raise ConfigError(f"the database belongs to a newer bm: {found}", key=SETTING, hint="update bm here")
         for version, step in enumerate(steps[taken:], taken + 1):
             connection.execute(step)
             connection.execute("INSERT INTO bm_migrations (part, version) VALUES (%s, %s)", (part, version))
-
-
-def _one(connection: Connection, query: LiteralString, *values: object) -> int:
-    row = connection.execute(query, values or None).fetchone()
-    assert row is not None
-    return int(row[0])

@@ -9,6 +9,7 @@ import msgspec
 
 from bm.accounts.credentials import Credentials, table_of
 from bm.accounts.credentials import content_of as credentials_in
+from bm.database.connection import number
 from bm.keys.file import StoredKeys, tables_of
 from bm.keys.file import content_of as keys_in
 from bm.vault.seal import Seal, Sealed
@@ -62,9 +63,7 @@ class Stored(NamedTuple):
 def version_of(connection: Connection, *, locked: bool = False) -> int:
     """The version; `locked` until the transaction ends, so that nothing else changes the rows."""
     query: LiteralString = "SELECT version FROM bm_vault FOR UPDATE" if locked else "SELECT version FROM bm_vault"
-    row = connection.execute(query).fetchone()
-    assert row is not None
-    return int(row[0])
+    return number(connection, query)
 
 
 def read(connection: Connection, seal: Seal, *, locked: bool = False) -> Stored:
@@ -89,10 +88,9 @@ def write(connection: Connection, seal: Seal, old: Stored, new: Rows, *, every: 
         if every or before.get(each) != (place, plain):
             sealed = seal.seal(plain, str(each))
             connection.execute(_PUT, (*each, place, sealed.key, sealed.data))
-    row = connection.execute("UPDATE bm_vault SET version = version + 1 RETURNING version").fetchone()
-    assert row is not None
-    connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(row[0])))
-    return Stored(int(row[0]), new)
+    version = number(connection, "UPDATE bm_vault SET version = version + 1 RETURNING version")
+    connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(version)))
+    return Stored(version, new)
 
 
 _PUT: LiteralString = (
