@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -171,32 +171,32 @@ def open_ledger(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.C
         sqlite3.Error: it cannot be opened or written now, is damaged (see `is_damage`), or is from a newer bm.
         OSError: the file or its folder cannot be created.
     """
-    connection = connected(path, BUSY)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # With WAL this survives a crash of the process at any time; only a power failure can lose the latest rows.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        _migrate(connection, migrations)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    return opened(path, BUSY, lambda connection: _migrate(connection, migrations))
 
 
-def connected(path: Path, timeout: float) -> sqlite3.Connection:
-    """A connection to a private file, which is made if there is none.
+def opened(path: Path, timeout: float, make_tables: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
+    """A connection to a private file that is written, which is made if there is none.
 
     An existing file is opened by SQLite alone: to close any descriptor of a file takes away the locks that the process
     has on it, and with them what keeps other connections from damaging it (sqlite.org/howtocorrupt.html, 2.2).
 
     Raises:
-        sqlite3.Error, OSError: it cannot be made or opened.
+        sqlite3.Error, OSError: it cannot be made or opened, or `make_tables` raised it.
     """
     make_private_folder(path.parent)
     with _connecting:
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        return sqlite3.connect(path, timeout=timeout, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # With WAL this survives a crash of the process at any time; only a power failure can lose the latest rows.
+        connection.execute("PRAGMA synchronous = NORMAL")
+        make_tables(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _migrate(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from bm.ledger.database import connected, storable
+from bm.ledger.database import opened, storable
 from bm.ledger.entry import Entry
 
 RESERVE_MB = 256
@@ -27,7 +27,6 @@ _GROWN_MB = 16
 """Size from which on a spool counts as one that grows, and from which on it is made small again."""
 _MEGABYTE = 1024 * 1024
 _SCHEMA = """
-    PRAGMA journal_mode = WAL;
     CREATE TABLE IF NOT EXISTS waiting (seq INTEGER PRIMARY KEY AUTOINCREMENT, entry BLOB NOT NULL);
     CREATE TABLE IF NOT EXISTS reached (place TEXT PRIMARY KEY);
 """
@@ -101,15 +100,7 @@ class Spool:
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = connected(self.path, _PATIENCE)
-            try:
-                # With WAL this survives a crash of the process at any time; only a power failure can lose the latest.
-                connection.execute("PRAGMA synchronous = NORMAL")
-                connection.executescript(_SCHEMA)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = opened(self.path, _PATIENCE, lambda made: made.executescript(_SCHEMA))
         return self._connection
 
     def _check_space(self) -> None:
