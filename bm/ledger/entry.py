@@ -51,3 +51,6 @@ LARGEST = 2**63 - 1
 
 COLUMNS = tuple(name for name in Entry.__struct_fields__ if name != "decision")
 """The columns of `requests`."""
+
+FLAGS = ("stream", "passed_through")
+"""Those that SQLite keeps as numbers."""

@@ -10,7 +10,7 @@ import msgspec
 
 from bm.chat.parts import Json
 from bm.errors import Failure
-from bm.ledger.entry import COLUMNS
+from bm.ledger.entry import COLUMNS, FLAGS
 from bm.ledger.source import Source, Where, reading
 from bm.names import By
 
@@ -168,7 +168,7 @@ def requests(ledger: Where, limit: int) -> list[Json]:
         if source is None:
             return []
         found = source.rows(_LATEST, {"limit": limit})
-        return [row | {name: bool(row[name]) for name in ("stream", "passed_through")} for row in found]
+        return [row | {name: bool(row[name]) for name in FLAGS} for row in found]
 
 
 def decision(ledger: Where, request_id: str) -> Json | None:

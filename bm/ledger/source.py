@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -65,19 +65,13 @@ class Source(Protocol):
         ...
 
 
-@contextmanager
-def reading(where: Where) -> Iterator[Source | None]:
+def reading(where: Where) -> AbstractContextManager[Source | None]:
     """The ledger, open for reading; None if there is no file, or an empty one.
 
     Raises:
         LedgerError: it cannot be read.
     """
-    if isinstance(where, Path):
-        with _reading_file(where) as source:
-            yield source
-    else:
-        with _reading_database(where) as source:
-            yield source
+    return _reading_file(where) if isinstance(where, Path) else _reading_database(where)
 
 
 class _File:
