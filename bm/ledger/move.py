@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bm.database.connection import connect
-from bm.ledger.entry import COLUMNS, Entry
+from bm.ledger.entry import COLUMNS, FLAGS, Entry
 from bm.ledger.postgres import prepare, store
 from bm.ledger.source import reading
 
 _BATCH = 2_000
-_FLAGS = ("stream", "passed_through")
 _NEXT = f"""
     SELECT place, {", ".join(COLUMNS)},
         (SELECT document FROM decisions WHERE decisions.id = requests.id) AS decision
@@ -36,19 +35,16 @@ def move(path: Path, url: str, *, node: str) -> Generator[Moved, None, None]:
         LedgerError: the file cannot be read.
         ConfigError: the database cannot be used; what was yielded so far is in it.
     """
-    prepare(url)
     moved, after = Moved(0, 0), 0
-    with reading(path) as source:
-        if source is None:
-            return
-        with closing(connect(url)) as connection:
-            while rows := source.rows(_NEXT, {"after": after, "count": _BATCH}):
-                after = rows[-1]["place"]
-                added = store(connection, [_entry(row) for row in rows], node=node)
-                moved = Moved(moved.read + len(rows), moved.added + added)
-                yield moved
+    with closing(connect(url)) as connection, reading(path) as source:
+        prepare(connection)
+        while source and (rows := source.rows(_NEXT, {"after": after, "count": _BATCH})):
+            after = rows[-1]["place"]
+            added = store(connection, [_entry(row) for row in rows], node=node)
+            moved = Moved(moved.read + len(rows), moved.added + added)
+            yield moved
 
 
 def _entry(row: dict[str, Any]) -> Entry:
-    flags = {name: bool(row[name]) for name in _FLAGS}
+    flags = {name: bool(row[name]) for name in FLAGS}
     return Entry(**{name: row[name] for name in COLUMNS} | flags, decision=row["decision"] or b"")

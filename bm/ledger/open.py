@@ -11,7 +11,6 @@ from bm.config.paths import Paths
 from bm.config.schema import Config
 from bm.config.shared import node_name
 from bm.ledger.database import LedgerFile
-from bm.ledger.shipper import Shipper
 from bm.ledger.source import Where
 from bm.ledger.spool import Spool
 from bm.ledger.writer import RETRY, Ledger
@@ -34,6 +33,9 @@ def writer_of(paths: Paths, config: Config) -> Ledger:
     decisions = config.limits.decisions
     if not config.ledger.url:
         return Ledger(LedgerFile(paths.ledger), decisions=decisions)
+    # What writes to a database is loaded only where there is one.
+    from bm.ledger.shipper import Shipper
+
     spool = spool_of(paths)
     shipper = Shipper(spool, config.ledger.url, node=node_name(config.shared), retry=RETRY)
     return Ledger(Spool(spool), decisions=decisions, shipper=shipper)
@@ -49,11 +51,12 @@ def check_ledger(paths: Paths, config: Config) -> None:
     """
     if not config.ledger.url:
         return
-    from bm.database.connection import DatabaseAway, place_of
+    from bm.database.connection import DatabaseAway, connect, place_of
     from bm.ledger.postgres import prepare
 
     try:
-        prepare(config.ledger.url)
+        with closing(connect(config.ledger.url)) as connection:
+            prepare(connection)
     except DatabaseAway as error:
         if not _has_reached(spool_of(paths), place_of(config.ledger.url)):
             raise

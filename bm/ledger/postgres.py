@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from bm.database.connection import connect, reported
+from bm.database.connection import number, reported
 from bm.database.migrations import migrate
 from bm.ledger.database import DAY, KEEP_DAYS, storable
 from bm.ledger.entry import COLUMNS, Entry
@@ -83,6 +82,8 @@ MIGRATIONS: Final = (
 )
 """`hour` is that of the node's local time, as it is when the row is written. `ended` is Unix time."""
 
+_QUARTER: Final = 900
+"""Offsets of time zones are multiples of a quarter of an hour."""
 _FIELDS: Final = (*COLUMNS, "node", "hour")
 _LIMIT: Final = "SET LOCAL statement_timeout = '60s'"
 _STAGE: Final = f"pg_temp.bm_incoming_{len(MIGRATIONS)}"
@@ -125,16 +126,15 @@ _FORGET: Final = """
 """
 
 
-def prepare(url: str) -> None:
+def prepare(connection: Connection) -> None:
     """Bring the tables up to date, and make sure that they can be written.
 
     Raises:
-        DatabaseAway: the database cannot be reached now.
-        ConfigError: it cannot be used; the message says why.
+        DatabaseAway: the connection is lost.
+        ConfigError: the database cannot be used; the message says why.
     """
-    with closing(connect(url)) as connection:
-        migrate(connection, PART, MIGRATIONS)
-        store(connection, [], node="")
+    migrate(connection, PART, MIGRATIONS)
+    store(connection, [], node="")
 
 
 def store(connection: Connection, entries: Sequence[Entry], *, node: str) -> int:
@@ -151,8 +151,7 @@ def store(connection: Connection, entries: Sequence[Entry], *, node: str) -> int
         with cursor.copy(_COPY) as copy:
             for entry in entries:
                 copy.write_row(_row(entry, node))
-        found = cursor.execute(_STORE).fetchone()
-    return found[0] if found else 0
+        return number(connection, _STORE)
 
 
 def _row(entry: Entry, node: str) -> list[Any]:
@@ -164,10 +163,6 @@ def _row(entry: Entry, node: str) -> list[Any]:
         _hour(int(entry.at // _QUARTER)),
         document,
     ]
-
-
-_QUARTER: Final = 900
-"""Offsets of time zones are multiples of a quarter of an hour."""
 
 
 @lru_cache(maxsize=1_000)

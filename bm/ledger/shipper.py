@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bm.database.connection import DatabaseAway
+from bm.database.connection import DatabaseAway, connect, place_of
 from bm.errors import ConfigError
 from bm.ledger.entry import Entry
+from bm.ledger.postgres import forget, prepare, store
 from bm.ledger.spool import Spool, decoded
 from bm.tasks import report
 
@@ -147,8 +148,6 @@ class Shipper:
         return emptied
 
     def _ship(self) -> bool:
-        from bm.ledger.postgres import forget
-
         if self._is_moved:
             self._is_moved = False
             self._spool.close()
@@ -164,8 +163,6 @@ class Shipper:
 
     def _store(self, connection: Connection, rows: Sequence[tuple[int, bytes]]) -> None:
         """Write requests to the database, one by one if it refuses one of them."""
-        from bm.ledger.postgres import store
-
         entries: list[Entry] = []
         for _, row in rows:
             try:
@@ -182,8 +179,6 @@ class Shipper:
         self._unforgotten += len(entries)
 
     def _stored_alone(self, connection: Connection, entry: Entry) -> bool:
-        from bm.ledger.postgres import store
-
         try:
             store(connection, [entry], node=self.node)
         except ConfigError as error:
@@ -198,15 +193,12 @@ class Shipper:
         report("writing the ledger", error, f", {self.refused} requests are missing from it")
 
     def _connected(self) -> Connection:
-        from bm.database.connection import connect, place_of
-        from bm.ledger.postgres import prepare
-
         if self._connection is None:
-            if not self._is_prepared:
-                prepare(self.url)
-                self._spool.set_reached(place_of(self.url))
-                self._is_prepared = True
             self._connection = connect(self.url)
+        if not self._is_prepared:
+            prepare(self._connection)
+            self._spool.set_reached(place_of(self.url))
+            self._is_prepared = True
         return self._connection
 
     def _fail(self, problem: str) -> None:

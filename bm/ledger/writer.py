@@ -10,13 +10,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from bm.ledger.database import is_damage, move_aside
 from bm.ledger.entry import Entry
-from bm.ledger.shipper import Shipper
 from bm.ledger.source import Where
 from bm.tasks import report
+
+if TYPE_CHECKING:
+    from bm.ledger.shipper import Shipper
 
 CAPACITY = 2_000
 """Requests queued while the file cannot be written; further ones are dropped."""

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def connection(database: str) -> Iterator[Connection]:
-    prepare(database)
     with closing(connect(database)) as opened:
+        prepare(opened)
         yield opened
 
 
@@ -83,16 +83,18 @@ def test_old_requests_are_removed_with_their_totals_and_decisions(database: str,
     assert usage(database, since=0, by="day")["total"]["requests"] == 1
 
 
-def test_tables_of_a_newer_version_are_refused(database: str, connection: Connection) -> None:
+def test_tables_of_a_newer_version_are_refused(connection: Connection) -> None:
     migrate(connection, PART, (*MIGRATIONS, "SELECT 1"))
     with pytest.raises(ConfigError, match=r"ledger\.url: the database belongs to a newer bm: its tables for ledger"):
-        prepare(database)
+        prepare(connection)
 
 
 def test_who_may_only_read_hears_so_at_the_start(postgres: Server, database: str, connection: Connection) -> None:
     postgres.admin("CREATE ROLE reader LOGIN PASSWORD 'reads'")
     connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
-    with pytest.raises(ConfigError, match=r"ledger\.url: .*: permission denied for table bm_requests"):
-        prepare(database.replace(USER, "reader", 1).replace("password-of-the-tests", "reads"))
+    url = database.replace(USER, "reader", 1).replace("password-of-the-tests", "reads")
+    refused = pytest.raises(ConfigError, match=r"ledger\.url: .*: permission denied for table bm_requests")
+    with closing(connect(url)) as reader, refused:
+        prepare(reader)
     connection.execute("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM reader")
     postgres.admin("DROP ROLE reader")

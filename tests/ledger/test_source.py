@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bm.database.connection import connect
 from bm.ledger.database import MIGRATIONS, LedgerFile, open_ledger
 from bm.ledger.entry import COLUMNS
 from bm.ledger.postgres import prepare
@@ -73,7 +74,8 @@ def test_a_file_without_write_ahead_log_can_be_read(tmp_path: Path) -> None:
 
 
 def test_percent_signs_and_lists_are_plain_values(database: str) -> None:
-    prepare(database)
+    with closing(connect(database)) as connection:
+        prepare(connection)
     with reading(database) as source:
         assert source is not None
         query = f"SELECT '100%' AS text WHERE 'b%' IN ({source.elements})"
