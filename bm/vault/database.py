@@ -174,7 +174,6 @@ class DatabaseVault:
                 with self.connected() as connection:
                     self._listen(connection, done)
             except AccountError as error:
-                self._asked_at = None
                 self._failed(error)
             except Exception as error:  # noqa: BLE001 - the edge of the thread
                 report("following the accounts", error, " and was started again")
@@ -184,8 +183,11 @@ class DatabaseVault:
         connection.execute(b"LISTEN " + tables.CHANNEL.encode())
         while not done.is_set():
             self._asked_at = connection.fileno(), time.monotonic()
-            version = tables.version_of(connection)
-            self._asked_at = None
+            try:
+                version = tables.version_of(connection)
+            finally:
+                # Before the connection is closed, whose number another socket gets then.
+                self._asked_at = None
             if self.problem or self._held is None or version != self._held.version:
                 self.read(probe=True)
             for _ in connection.notifies(timeout=LOOK_EVERY, stop_after=1):
