@@ -314,11 +314,9 @@ def _names(paths: Paths) -> dict[str, str]:
     from bm.cli.exits import NotRunning
     from bm.config.address import origin_of
 
-    server = admin.loaded(paths).config.server
-    origin = origin_of(server)
-    if not server.url and (daemon := admin.running(paths)):
-        origin = daemon.url
-    elif not server.url and not server.port:
+    daemon = admin.running(paths)
+    origin = origin_of(admin.loaded(paths).config.server, daemon.url if daemon else "")
+    if not origin:
         raise NotRunning("bm is not running, and its port is chosen when it starts: bm start, then try again")
     return {"origin": origin, "key": admin.vault(paths).local_key()}
 

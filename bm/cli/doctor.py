@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -86,18 +86,18 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
         problems = [Finding("configuration", "failed", str(each), "bm config edit") for each in problems_in(error)]
         return findings + problems
     vault = admin.vault(paths)
-    stores = "accounts file" if vault.place == str(paths.accounts) else "accounts database"
+    form = "file" if vault.place == str(paths.accounts) else "database"
     try:
         stored = vault.accounts.load()
-        findings += [Finding(stores, "warning", warning) for warning in stored.warnings]
-        findings.append(Finding(stores, "ok", vault.place))
+        findings += [Finding(f"accounts {form}", "warning", warning) for warning in stored.warnings]
+        findings.append(Finding(f"accounts {form}", "ok", vault.place))
     except AccountError as error:
-        return [*findings, Finding(stores, "failed", str(error))]
+        return [*findings, Finding(f"accounts {form}", "failed", str(error))]
     try:
         keys = vault.keys.load()
-        findings += [Finding("keys file", "warning", warning) for warning in keys.warnings]
+        findings += [Finding(f"keys {form}", "warning", warning) for warning in keys.warnings]
     except AccountError as error:
-        return [*findings, Finding("keys file", "failed", str(error))]
+        return [*findings, Finding(f"keys {form}", "failed", str(error))]
     found = find(paths)
     credentials = all_accounts(stored, loaded.config, environ)
     daemon = found.daemon if found else None
@@ -109,7 +109,7 @@ def examine(paths: Paths, environ: Mapping[str, str]) -> list[Finding]:
     if unpriced := budgets.without_price(case.config, keys.keys, case.providers):
         detail = f"no price is known for {', '.join(unpriced)}: they count as $0 in budgets of money"
         findings.append(Finding("budgets", "warning", detail, "a budget of tokens counts them: bm config edit"))
-    for check in (_accounts, _providers, _retirements, _dead_ends, _loops, _bundles, _own_key, _proxies, _store):
+    for check in _CHECKS:
         findings += check(case)
     return findings
 
@@ -208,10 +208,7 @@ def _service(paths: Paths, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _tools(paths: Paths, case: Case) -> Iterator[Finding]:
     """Tools whose settings from `bm setup` hold an outdated address or key."""
-    server = case.config.server
-    origin = origin_of(server) if server.url or server.port else ""
-    if case.daemon and not server.url:
-        origin = case.daemon.url
+    origin = origin_of(case.config.server, case.daemon.url if case.daemon else "")
     try:
         held = journal.load(paths.clients)
     except ConfigError as error:
@@ -337,3 +334,21 @@ def _store(case: Case) -> Iterator[Finding]:
         yield Finding("shared store", "ok", look(case.config.shared))
     except ConfigError as error:
         yield Finding("shared store", "failed", f"{error.key}: {error.message}", error.hint)
+
+
+def _ledger(case: Case) -> Iterator[Finding]:
+    """Whether the ledger's database can be used."""
+    if not case.config.ledger.url:
+        return
+    from bm.ledger.open import look
+
+    try:
+        yield Finding("ledger", "ok", look(case.config.ledger.url))
+    except ConfigError as error:
+        yield Finding("ledger", "failed", f"{error.key}: {error.message}", error.hint)
+
+
+_CHECKS: Final = (
+    *(_accounts, _providers, _retirements, _dead_ends, _loops),
+    *(_bundles, _own_key, _proxies, _store, _ledger),
+)

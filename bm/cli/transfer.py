@@ -74,7 +74,7 @@ def move(
     paths = admin.here()
     files, database = FileVault(paths), _database(paths)
     daemon = admin.running(paths) if remove else None
-    if daemon and admin.ask_daemon(paths, daemon, "GET", "/admin/status")["vault"] != database.place:
+    if daemon and admin.ask_daemon(paths, daemon, "GET", "/admin/status").get("vault") != database.place:
         raise UsageError("the daemon still uses the files: bm restart first")
     done = copied(files, database)
     for reason in done.left_out:

@@ -48,9 +48,14 @@ def _place(url: str) -> tuple[str, int | None]:
         return "", None
 
 
-def origin_of(server: Server) -> str:
-    """The address that tools are given, as far as the settings know it, without a trailing slash."""
-    return server.url.rstrip("/") or url_of(server.host, server.port, tls=bool(server.tls_cert))
+def origin_of(server: Server, running: str) -> str:
+    """The address that tools are given, without a trailing slash. `running` is that of the daemon, if one runs.
+
+    It is empty where the port is chosen at the next start.
+    """
+    if server.url or running:
+        return server.url.rstrip("/") or running
+    return url_of(server.host, server.port, tls=bool(server.tls_cert)) if server.port else ""
 
 
 def reachable(host: str) -> str:

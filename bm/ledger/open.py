@@ -63,6 +63,18 @@ def check_ledger(paths: Paths, config: Config) -> None:
         _log.warning("%s; until then requests wait in %s", error, spool_of(paths))
 
 
+def look(url: str) -> str:
+    """Where the database is, which can be used. Blocks, and changes nothing.
+
+    Raises:
+        ConfigError: it cannot be used; the message names the setting and what helps.
+    """
+    from bm.database.connection import connect, place_of
+
+    connect(url).close()
+    return place_of(url)
+
+
 def _has_reached(spool: Path, place: str) -> bool:
     try:
         with closing(Spool(spool)) as opened:

@@ -15,6 +15,7 @@ from bm.daemon.start import start
 from tests.cli.conftest import Bm
 from tests.clients.conftest import home
 from tests.daemon.support import foreign_process
+from tests.support.postgres import PASSWORD
 from tests.support.valkey import Valkey
 
 __all__ = ["home"]
@@ -209,3 +210,13 @@ def test_a_store_that_nodes_share(paths: Paths, valkey: Valkey) -> None:
     assert finding.result == "failed"
     assert "shared.url: the store refuses the user or the password" in finding.detail
     assert "secret-word" not in finding.detail
+
+
+def test_the_database_of_the_ledger(paths: Paths, database: str) -> None:
+    paths.config.write_text(f'[ledger]\nurl = "{database}"\n', encoding="utf-8")
+    assert [each.result for each in found(paths, "ledger")] == ["ok"]
+    paths.config.write_text(f'[ledger]\nurl = "{database}-that-is-not-there"\n', encoding="utf-8")
+    (finding,) = found(paths, "ledger")
+    assert finding.result == "failed" and finding.remedy
+    assert finding.detail.startswith("ledger.url: the database refuses: ")
+    assert PASSWORD not in finding.detail

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bm.config.address import is_address, is_loopback, points_at, url_of
+from bm.config.address import is_address, is_loopback, origin_of, points_at, url_of
 from bm.config.schema import Server
 
 
@@ -86,3 +86,19 @@ def test_points_at(url: str, host: str, port: int, loops: bool) -> None:
 )
 def test_the_url_of_a_server_on_every_interface_is_a_loopback_url(host: str, url: str) -> None:
     assert url_of(host, 8094) == url
+
+
+@pytest.mark.parametrize(
+    ("server", "running", "origin"),
+    [
+        (Server(), "", "http://127.0.0.1:8094"),
+        (Server(tls_cert="cert.pem", tls_key="key.pem"), "", "https://127.0.0.1:8094"),
+        (Server(port=0), "", ""),
+        (Server(port=0), "http://127.0.0.1:5555", "http://127.0.0.1:5555"),
+        (Server(), "http://127.0.0.1:5555", "http://127.0.0.1:5555"),
+        (Server(url="https://bm.example/"), "", "https://bm.example"),
+        (Server(url="https://bm.example/", port=0), "http://127.0.0.1:5555", "https://bm.example"),
+    ],
+)
+def test_the_address_that_tools_are_given(server: Server, running: str, origin: str) -> None:
+    assert origin_of(server, running) == origin
