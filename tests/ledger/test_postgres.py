@@ -18,7 +18,7 @@ from bm.ledger.entry import Entry
 from bm.ledger.postgres import MIGRATIONS, PART, forget, prepare, store
 from bm.ledger.reader import decision, requests, usage
 from tests.ledger.entries import entry
-from tests.support.postgres import USER, Server
+from tests.support.postgres import PASSWORD, USER, Server
 
 if TYPE_CHECKING:
     from bm.database.connection import Connection
@@ -92,7 +92,7 @@ def test_tables_of_a_newer_version_are_refused(connection: Connection) -> None:
 def test_who_may_only_read_hears_so_at_the_start(postgres: Server, database: str, connection: Connection) -> None:
     postgres.admin("CREATE ROLE reader LOGIN PASSWORD 'reads'")
     connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
-    url = database.replace(USER, "reader", 1).replace("password-of-the-tests", "reads")
+    url = database.replace(USER, "reader", 1).replace(PASSWORD, "reads")
     refused = pytest.raises(ConfigError, match=r"ledger\.url: .*: permission denied for table bm_requests")
     with closing(connect(url)) as reader, refused:
         prepare(reader)
