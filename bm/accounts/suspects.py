@@ -29,6 +29,9 @@ class Probes(Protocol):
     def may_probe(self, place: Place) -> bool:
         """Whether a request may probe now. If not, that is asked for, without waiting."""
 
+    async def decided(self, seconds: float) -> bool:
+        """Wait for so long until what was asked for is known. Whether anything was."""
+
     def begun(self, place: Place) -> None:
         """A request probes."""
 

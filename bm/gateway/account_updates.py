@@ -22,6 +22,8 @@ from bm.upstream.headers import Headers
 
 _BROKEN = NO_ANSWER | {"truncated"}
 _ANSWERED = AccountEffect("answered")
+_PATIENCE = 0.15
+"""Seconds that a request waits for the store, which says whether another node probes."""
 
 
 class AccountUpdates:
@@ -36,11 +38,20 @@ class AccountUpdates:
         self._leases: list[Lease] = []
         self._at_limit: set[Target] = set()
         self._at_limit_before: set[Target] = set()
+        self._patience = _PATIENCE
 
     def cooldown_left(self, target: Target) -> float:
         """Seconds until the target may be asked."""
         metered = self._record.operation == "generate"
         return self._pool.cooldown_left(target, time.monotonic(), self._fingerprint, metered=metered)
+
+    async def cooldown_once_known(self, target: Target) -> float:
+        """The same, once it is known whether another node probes the target; all targets together wait `_PATIENCE`."""
+        if self._pool.probes is not None and (patience := self._patience) > 0:
+            began = time.monotonic()
+            await self._pool.probes.decided(patience)
+            self._patience -= time.monotonic() - began
+        return self.cooldown_left(target)
 
     def overloaded(self, target: Target) -> bool:
         """Whether the target is cooling down because of overload rather than a limit."""

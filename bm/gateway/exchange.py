@@ -221,8 +221,9 @@ class Exchange:
         attempt, entry, updates = running.attempt, running.entry, self._updates
         if attempt.wait:
             await asyncio.sleep(attempt.wait)
-        if not attempt.repeat and (seconds := updates.cooldown_left(attempt.target)):
-            return still_cooling_down(seconds, overloaded=updates.overloaded(attempt.target))
+        target = attempt.target
+        if not attempt.repeat and updates.cooldown_left(target) and (left := await updates.cooldown_once_known(target)):
+            return still_cooling_down(left, overloaded=updates.overloaded(target))
         await self._allowance.reserve(attempt.target)
         self.record.attempts.append(entry)
         lease = running.lease = updates.begin(attempt.target)

@@ -1,8 +1,8 @@
 """Which node may probe an account whose cooldown is long or over: one at a time, by a lease.
 
-No request waits for the lease. The first that meets such an account has it taken and goes to other accounts; a later
-one on this node probes. What a probe shows takes effect by when its request was sent, so one that comes late, after
-another node's, changes nothing that is newer.
+The first request that meets such an account asks for the lease, and may wait a moment for the answer, since such accounts
+are the last that are tried. What a probe shows takes effect by when its request was sent, so one that comes late,
+after another node's, changes nothing that is newer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from bm.accounts.suspects import Place
-from bm.shared.leases import Leases
+from bm.shared.leases import Lease, Leases
 from bm.shared.store import Store, StoreAway, digest
 from bm.tasks import spawn
 
@@ -36,6 +36,7 @@ class Probes:
         self._store, self._leases = store, leases
         self._held: dict[Place, _Probe] = {}
         self._taking: set[Place] = set()
+        self._asking: set[asyncio.Task[None]] = set()
 
     def may_probe(self, place: Place) -> bool:
         """Whether a request of this node may probe now. If not, that is asked for."""
@@ -45,10 +46,17 @@ class Probes:
             return True
         if place not in self._taking:
             self._taking.add(place)
-            spawn(self._take(place), "taking the lease of a probe").add_done_callback(
-                lambda _: self._taking.discard(place)
-            )
+            asking = spawn(self._ask(place), "taking the lease of a probe")
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
         return False
+
+    async def decided(self, seconds: float) -> bool:
+        """Wait until it is known whether this node may probe where it has asked for that. Whether it has anywhere."""
+        if not self._asking:
+            return False
+        await asyncio.wait(self._asking, timeout=seconds)
+        return True
 
     def begun(self, place: Place) -> None:
         """A request probes."""
@@ -60,16 +68,21 @@ class Probes:
         if (held := self._held.get(place)) is not None:
             held.over.set()
 
-    async def _take(self, place: Place) -> None:
-        """Take the lease, and hold it until its probe is over, or no request has used it."""
+    async def _ask(self, place: Place) -> None:
+        """Take the lease, unless another node has it."""
         try:
             lease = await self._leases.take(f"probe:{digest(repr(place))}")
         except StoreAway:
-            return
+            lease = None
         if lease is None:
-            await asyncio.sleep(PAUSE)
+            asyncio.get_running_loop().call_later(PAUSE, self._taking.discard, place)
             return
+        self._taking.discard(place)
         held = self._held[place] = _Probe()
+        spawn(self._hold(place, lease, held), "holding the lease of a probe")
+
+    async def _hold(self, place: Place, lease: Lease, held: _Probe) -> None:
+        """Hold a lease until its probe is over, or no request has used it."""
         async with self._leases.holding(lease):
             with suppress(TimeoutError):
                 async with asyncio.timeout(UNUSED):

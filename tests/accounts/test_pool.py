@@ -384,6 +384,9 @@ class Permits:
         self.asked.append(place)
         return place in self.open
 
+    async def decided(self, seconds: float) -> bool:
+        return False
+
     def begun(self, place: Place) -> None:
         self.open.discard(place)
 

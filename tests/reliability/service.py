@@ -22,10 +22,12 @@ GRACE = 1.0
 
 @dataclass
 class Service:
-    """The daemon's process, on one port through all its lives."""
+    """The daemon's process, on one address through all its lives. `within` begins its command."""
 
     home: Path
     port: int
+    host: str = "127.0.0.1"
+    within: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     alive_since: float = 0.0
     ended_at: float = 0.0
@@ -33,7 +35,7 @@ class Service:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def start(self) -> None:
         """Start it and wait until it answers."""
@@ -48,8 +50,9 @@ class Service:
         raise RuntimeError("the daemon does not come up:\n" + (self.home / "output.txt").read_text("utf-8")[-2000:])
 
     def _spawn(self) -> None:
-        environ = {**os.environ, "BM_HOME": str(self.home), "BM_SERVER_PORT": str(self.port)}
-        command = [sys.executable, "-m", "bm", "start", "--foreground"]
+        where = {"BM_HOME": str(self.home), "BM_SERVER_HOST": self.host, "BM_SERVER_PORT": str(self.port)}
+        environ = {**os.environ, **where}
+        command = [*self.within, sys.executable, "-m", "bm", "start", "--foreground"]
         with (self.home / "output.txt").open("ab") as output:
             self.process = subprocess.Popen(command, env=environ, stdout=output, stderr=output)
 

@@ -1,4 +1,8 @@
-"""Three nodes as processes, one store, one database, one simulated vendor: a team here, each part breakable."""
+"""Three nodes as processes, one store, one database, one simulated vendor: a team here, each part breakable.
+
+Where the system allows it, each node is in a network namespace with a cable to the clients and the vendor, and one to
+the store and the database. Elsewhere all is on loopback, and only a link between node and store can be cut.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,7 @@ from tests.support.postgres import Server as Database
 from tests.support.valkey import Valkey
 from tests.team.history import Called, Changed, Known, Recorded, Spent
 from tests.team.link import Link
+from tests.team.network import HOSTS, Namespace, Network
 
 NODES = ("n0", "n1", "n2")
 MODEL = "gemini-3-flash-preview"
@@ -40,11 +45,11 @@ MOST = 1_000
 
 @dataclass
 class Node:
-    """One bm, with its own way to the store."""
+    """One bm, in a namespace or with its own link to the store."""
 
     name: str
     service: Service
-    link: Link
+    way: Link | Namespace
     paths: Paths
     admin: httpx.AsyncClient = field(init=False)
 
@@ -58,11 +63,19 @@ class Cluster:
     """The team. `changes` are what has gone away and come back."""
 
     def __init__(
-        self, home: Path, database: Database, quotas: Mapping[str, int], *, window: float, budget: float
+        self,
+        home: Path,
+        database: Database,
+        quotas: Mapping[str, int],
+        *,
+        window: float,
+        budget: float,
+        network: Network | None = None,
     ) -> None:
         self._home, self._quotas, self._window, self._budget = home, quotas, window, budget
         self.database, self._ledger = database, database.new_database()
-        self.vendor = Simulator()
+        self._network, self._links = network, list[Link]()
+        self.vendor = Simulator(host=HOSTS["front"]) if network else Simulator()
         self.store = Valkey(home)
         self.nodes: list[Node] = []
         self.keys: dict[str, str] = {}
@@ -76,20 +89,36 @@ class Cluster:
             quotas={name: Quota(size, self._window) for name, size in self._quotas.items()},
         )
         await asyncio.to_thread(self.store.start)
+        if self._network:
+            store, ledger = [await self._link(port, HOSTS["back"]) for port in (self.store.port, self.database.port)]
         for name in NODES:
-            link = Link(self.store.port)
-            await link.open()
-            paths = self._prepare(name, link)
-            node = Node(name, Service(paths.config.parent, free_port()), link, paths)
+            paths = Paths.under(self._home / name)
+            service, way = Service(paths.config.parent, free_port()), None
+            if self._network:
+                way = self._network.add()
+                service.host, service.within = way.address("front"), way.command
+                self._prepare(name, paths, store, ledger)
+            else:
+                store = await self._link(self.store.port)
+                self._prepare(name, paths, store)
+            node = Node(name, service, way or store, paths)
             node.admin = httpx.AsyncClient(
                 base_url=node.service.url, headers={"x-api-key": self.keys["main"]}, trust_env=False, timeout=5
             )
             self.nodes.append(node)
         await asyncio.gather(*(node.service.start() for node in self.nodes))
 
-    def _prepare(self, name: str, link: Link) -> Paths:
-        """The files of a node: the same for all but for its name and its way to the store."""
-        paths = Paths.under(self._home / name)
+    async def _link(self, port: int, host: str = "127.0.0.1") -> Link:
+        link = Link(port, host)
+        await link.open()
+        self._links.append(link)
+        return link
+
+    def _prepare(self, name: str, paths: Paths, store: Link, ledger: Link | None = None) -> None:
+        """Write the files of a node: the same for all but for its name, and its link to the store where it has one."""
+        database = self._ledger
+        if ledger:
+            database = database.replace(f"127.0.0.1:{self.database.port}", f"{ledger.host}:{ledger.port}")
         make_folders(paths)
         paths.config.write_text(
             f"""
@@ -100,10 +129,10 @@ max_wait = 0
 base_url = "{self.vendor.url}"
 models = {{ default = "{MODEL}" }}
 [shared]
-url = "valkey://127.0.0.1:{link.port}/0"
+url = "valkey://{store.host}:{store.port}/0"
 node = "{name}"
 [ledger]
-url = "{self._ledger}"
+url = "{database}"
 [budgets.keys]
 {BUDGETED} = "{self._budget}/month"
 """,
@@ -117,20 +146,19 @@ url = "{self._ledger}"
             made = new_key(Key(name=BUDGETED), datetime.now(UTC))
             update_keys(paths.keys, lambda old: old.add(made.stored))
             self.keys[BUDGETED] = made.secret
-            return paths
+            return
         for file in ("accounts", "keys"):
             written = getattr(paths, file)
             written.write_bytes(getattr(self.nodes[0].paths, file).read_bytes())
             written.chmod(0o600)
-        return paths
 
     async def stop(self) -> None:
         """End everything."""
         for node in self.nodes:
             await node.admin.aclose()
         await asyncio.gather(*(asyncio.to_thread(node.service.stop) for node in self.nodes))
-        for node in self.nodes:
-            await node.link.close()
+        for link in self._links:
+            await link.close()
         await asyncio.to_thread(self.store.stop)
         await asyncio.to_thread(self.vendor.stop)
 
@@ -154,12 +182,23 @@ url = "{self._ledger}"
         self._note(node.name, "up")
 
     async def cut(self, node: Node, seconds: float) -> None:
-        """A node and the store do not reach each other."""
+        """A node and the store do not reach each other; nor, with namespaces, a node and the database."""
         self._note(f"link of {node.name}", "away")
-        node.link.cut()
+        node.way.cut()
         await asyncio.sleep(seconds)
-        node.link.heal()
+        node.way.heal()
         self._note(f"link of {node.name}", "up")
+
+    async def isolate(self, node: Node, seconds: float) -> None:
+        """A node reaches nothing, and nothing reaches it."""
+        assert isinstance(node.way, Namespace)
+        since, node.service.alive_since = node.service.alive_since, float("inf")
+        self._note(node.name, "away")
+        node.way.cut(*HOSTS)
+        await asyncio.sleep(seconds)
+        node.way.heal(*HOSTS)
+        node.service.alive_since = since
+        self._note(node.name, "up")
 
     async def lose_store(self, seconds: float) -> None:
         """The store dies, and comes back empty."""

@@ -8,10 +8,10 @@ import contextlib
 
 
 class Link:
-    """Forwards what is sent to `url` to a port of this machine, unless it is cut."""
+    """Forwards what is sent to `port` of `host` to a port of this machine, unless it is cut."""
 
-    def __init__(self, port: int) -> None:
-        self._to = port
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._to, self.host = port, host
         self._whole = asyncio.Event()
         self._whole.set()
         self._server: asyncio.Server | None = None
@@ -19,7 +19,7 @@ class Link:
 
     async def open(self) -> None:
         """Take connections."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, self.host, 0)
 
     @property
     def port(self) -> int:

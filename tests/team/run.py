@@ -1,6 +1,6 @@
 """A team of three nodes under load while its parts fail, and what its history proves: `scripts/team --seconds 60`.
 
-Loopback only. A partition is made by the link of a node to the store, which lets nothing through.
+With network namespaces, if the system lets this process have them, else on loopback. Nothing else is on its network.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import msgspec
@@ -22,7 +24,8 @@ from tests.team.checker import CHECKS, check
 from tests.team.clients import BUDGETED_OF, Clients
 from tests.team.cluster import ANSWER, MOST, NODES, PROMPT, Cluster, Node
 from tests.team.history import Answered, Asked, Called, Changed, Event, History, Known, Lost, Recorded, Spent, Terms
-from tests.team.schedule import Fault, schedule
+from tests.team.network import Network, enter, is_within
+from tests.team.schedule import KINDS, NAMESPACES, Fault, Kind, schedule
 
 ACCOUNTS = 20
 WINDOW = 60.0
@@ -66,15 +69,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.quotas.values()) / WINDOW * self.load
 
 
-async def run(home: Path, database: Database, plan: Plan) -> History:
+async def run(home: Path, database: Database, plan: Plan, network: Network | None = None) -> History:
     """Run, heal, and collect what has happened."""
-    cluster = Cluster(home, database, plan.quotas, window=WINDOW, budget=plan.budget)
+    cluster = Cluster(home, database, plan.quotas, window=WINDOW, budget=plan.budget, network=network)
     try:
         await cluster.start()
         clients = Clients(cluster, plan.clients, plan.rate, plan.seed)
         began = time.monotonic()
         asking = asyncio.ensure_future(clients.run())
-        faults = _faults(plan)
+        faults = _faults(plan, NAMESPACES if network else KINDS)
         broken: set[str] = set()
         await asyncio.gather(*(_break(cluster, fault, broken) for fault in faults), asyncio.sleep(plan.seconds))
         clients.stop()
@@ -88,11 +91,11 @@ async def run(home: Path, database: Database, plan: Plan) -> History:
     return History(_terms(plan, began, ended), tuple(events))
 
 
-def _faults(plan: Plan) -> list[Fault]:
+def _faults(plan: Plan, possible: Sequence[Kind]) -> list[Fault]:
     """What breaks when, since the start."""
     if not plan.faults:
         return []
-    found = schedule(plan.seed, plan.seconds - plan.calm, len(NODES), plan.pause)
+    found = schedule(plan.seed, plan.seconds - plan.calm, len(NODES), plan.pause, possible)
     return [fault._replace(at=fault.at + plan.calm) for fault in found]
 
 
@@ -130,6 +133,8 @@ async def _break_part(cluster: Cluster, fault: Fault, node: Node) -> None:
             await cluster.freeze(node, fault.seconds)
         case "cut":
             await cluster.cut(node, fault.seconds)
+        case "isolate":
+            await cluster.isolate(node, fault.seconds)
         case "lose store":
             await cluster.lose_store(fault.seconds)
         case "freeze store":
@@ -180,8 +185,16 @@ def main() -> int:
     parser.add_argument("--calm", type=float, default=0, help="seconds at the start in which nothing breaks")
     parser.add_argument("--pause", type=float, default=5, help="seconds between two faults, about")
     parser.add_argument("--no-faults", action="store_true", help="break nothing, and see how the load is shared")
+    parser.add_argument(
+        "--loopback", action="store_true", help="use no network namespaces, even where that is possible"
+    )
     parser.add_argument("--write", type=Path, help="where the history is kept, as JSON")
     options = parser.parse_args()
+    why = "" if is_within() else "not wanted" if options.loopback else enter()
+    if why:
+        print(f"No network namespaces ({why}): on loopback, where a partition cuts a node from the store only.")
+    else:
+        print("Each node is in a network namespace: a partition cuts it from store and database, or from everything.")
     # Whoever ends a run ends its processes.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     plan = Plan(
@@ -193,8 +206,8 @@ def main() -> int:
         pause=options.pause,
         faults=not options.no_faults,
     )
-    with tempfile.TemporaryDirectory() as folder, server() as database:
-        history = runner().run(run(Path(folder), database, plan))
+    with tempfile.TemporaryDirectory() as folder, nullcontext() if why else Network() as network, server() as database:
+        history = runner().run(run(Path(folder), database, plan, network))
     if options.write:
         options.write.write_bytes(msgspec.json.encode(history))
     print(figures(history))

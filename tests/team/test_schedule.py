@@ -22,6 +22,7 @@ def test_a_seed_always_breaks_the_same_and_leaves_time_to_heal(seed: int) -> Non
         ("kill", "node 1"),
         ("freeze", "node 1"),
         ("cut", "link 1"),
+        ("isolate", "node 1"),
         ("lose store", "store"),
         ("freeze store", "store"),
         ("lose database", "database"),
