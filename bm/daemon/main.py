@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("bm.daemon")
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
-_STATE_FILES = ("ledger.db", "state.json", "models.json", "signatures.jsonl", "sessions.json")
+_STATE_FILES = ("ledger.db", "state.json", "models.json", "budgets.json", "signatures.jsonl", "sessions.json")
 _OLD = 60.0
 """Seconds after which a temporary file of a command is left over."""
 _FILE_INTERVAL = 0.5

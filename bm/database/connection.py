@@ -40,6 +40,7 @@ _AWAY: Final = (
     "unreachable",
     "no route to host",
     "connection reset",
+    "closed the connection",
     "broken pipe",
     "starting up",
     "shutting down",
@@ -48,8 +49,8 @@ _AWAY: Final = (
     "too many c",
     "connection slots",
 )
-"""Words of errors that pass: the network's, and those of a server that starts, stops or is busy. The error of a failed
-connection has no SQLSTATE."""
+"""Words of errors that pass: the network's, those of a server that starts, stops or is busy, and of a proxy before one
+that is down. The error of a failed connection has no SQLSTATE."""
 _ENDED: Final = ("57P", "08")
 """The SQLSTATEs of an operator's intervention, such as a shutdown, and of broken connections
 (postgresql.org/docs/current/errcodes-appendix.html)."""

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -36,6 +37,7 @@ from bm.ledger.reader import spent
 from bm.ledger.source import LedgerError, Where
 from bm.names import EMBEDDINGS, FITTED
 from bm.providers.catalog import GEMINI
+from bm.tasks import failures, note
 
 _RETRIED = 60
 """Seconds after which clients try again by themselves, at most: the official SDKs' limit."""
@@ -63,7 +65,8 @@ _CONTENDED = Failure(
     should_retry=True,
 )
 _REMEDY = "; to raise it: "
-_FLUSH_WAIT = 5.0
+_FLUSH_WAIT = _AGAIN = 5.0
+_NOTE = "what was spent of budgets"
 
 _log = logging.getLogger("bm")
 
@@ -310,9 +313,16 @@ def _foreign_model(key: Key, model: str) -> Failure:
     return Failure(kind="not_found", message=message, param="model", should_retry=False)
 
 
+async def keep_caught_up(services: Services, ledger: Where) -> None:
+    """Read what new budgets have spent from a ledger that could not be read before, until cancelled."""
+    while True:
+        await asyncio.sleep(_AGAIN)
+        await catch_up(services, ledger)
+
+
 async def catch_up(services: Services, ledger: Where) -> None:
-    """Read from the ledger what new budgets have spent in their current periods before now."""
-    spending, now = services.spending, time.time()
+    """Read from the ledger what new budgets have spent in their current periods before they were set up."""
+    spending = services.spending
     unread, spending.unread = spending.unread, []
     if not unread:
         return
@@ -321,10 +331,18 @@ async def catch_up(services: Services, ledger: Where) -> None:
         await asyncio.to_thread(load_prices)
     try:
         if services.ledger is not None:
-            await asyncio.to_thread(services.ledger.flush, _FLUSH_WAIT)
-        for begin in {budget.begin for budget in unread}:
-            rows = await asyncio.to_thread(spent, ledger, since=begin, ended=now)
-            for budget in (each for each in unread if each.begin == begin):
+            written = await asyncio.to_thread(services.ledger.flush, _FLUSH_WAIT)
+            if not written and not isinstance(ledger, Path):
+                raise LedgerError("requests of this node still wait to be written")
+        for begin, since in {(budget.begin, budget.since) for budget in unread}:
+            rows = await asyncio.to_thread(spent, ledger, since=begin, ended=since)
+            for budget in (each for each in unread if (each.begin, each.since) == (begin, since)):
                 spending.restore(budget, [(row.key, Used(row.provider, row.money, row.tokens)) for row in rows])
     except LedgerError as error:
-        _log.warning("what was spent before now is unknown, budgets begin at 0: %s", error)
+        spending.unread = [*unread, *spending.unread]
+        words = f"budgets count from what this node has saved, or 0, until the ledger can be read: {error}"
+        if words not in failures():
+            _log.warning("%s", words)
+        note(_NOTE, words)
+    else:
+        note(_NOTE, "")

@@ -62,11 +62,23 @@ class Spent(NamedTuple):
     used: Used
 
 
+class Saved(NamedTuple):
+    """What was spent of a budget in the period that began at a time."""
+
+    scope: Scope
+    unit: str
+    period: str
+    begin: float
+    spent: float
+
+
 class Budget:
     """One limit, and how far it is used in the current period."""
 
     def __init__(self, scope: Scope, limit: Limit, wall: float, zone: tzinfo | None) -> None:
         self.scope, self.limit, self.spent = scope, limit, 0.0
+        self.since, self.before = wall, 0.0
+        """When it began to count, and what of `spent` is from before."""
         self.settled = self.held = 0.0
         """What requests of this node have used in the period, and have reserved."""
         self.elsewhere = 0.0
@@ -84,7 +96,7 @@ class Budget:
         if self.begin <= wall < self.end:
             return
         if wall >= self.end:
-            self.spent = self.settled = self.held = self.elsewhere = 0.0
+            self.spent = self.before = self.settled = self.held = self.elsewhere = 0.0
             self._leave_to_others(self.limit.amount)
             self.reported = ""
             self.round += 1
@@ -234,7 +246,21 @@ class Spending:
             counts = scope.kind == "total" or scope.name == (key if scope.kind == "key" else used.provider)
             if counts and (budget.limit.unit == "tokens" or used.provider not in self._free):
                 found += budget.amount(used)
-        budget.spent = max(budget.spent, found) if self.is_shared else budget.spent + found
+        budget.spent = max(budget.spent, found) if self.is_shared else budget.spent + found - budget.before
+        budget.before = found
+
+    def saved(self, wall: float) -> list[Saved]:
+        """What was spent in the current periods, for a run that cannot read it from the ledger."""
+        spent = [budget for budget in self.now(wall) if budget.spent]
+        return [Saved(each.scope, each.limit.unit, each.limit.period, each.begin, each.spent) for each in spent]
+
+    def recall(self, saved: Iterable[Saved]) -> None:
+        """Begin with what an earlier run has saved."""
+        for each in saved:
+            budget = self._budgets.get((each.scope, each.unit, each.period))
+            if budget is not None and round(budget.begin) == round(each.begin):
+                budget.spent += each.spent
+                budget.before += each.spent
 
     def hold(self, key: str) -> Hold:
         """What a request with this key reserves and settles."""

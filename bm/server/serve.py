@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from bm.config.paths import Paths
 from bm.config.schema import Server as ServerSettings
-from bm.gateway.allowance import catch_up
+from bm.gateway.allowance import catch_up, keep_caught_up
 from bm.gateway.capture import Recorder
 from bm.gateway.services import Services
 from bm.gateway.settings import Settings
@@ -214,7 +214,7 @@ async def _serve(
     telemetry = telemetry_of(services, instance.version)
     reloader, state = Reloader(paths, services), SavedState(paths, services)
     sharing = Sharing(await joined(services, reloader, paths, instance, sock))
-    work = _work(services, state, instance, reloader, sharing)
+    work = _work(services, state, instance, reloader, sharing, ledger)
 
     async def retire() -> None:
         work.stop()
@@ -252,12 +252,15 @@ async def _serve(
             await _close(services, recorder, ledger, telemetry)
 
 
-def _work(services: Services, state: SavedState, instance: Instance, reloader: Reloader, sharing: Sharing) -> Work:
+def _work(
+    services: Services, state: SavedState, instance: Instance, reloader: Reloader, sharing: Sharing, ledger: Ledger
+) -> Work:
     """What only one daemon at a time does."""
     return Work(
         {
             "saving the state": state.keep_saving,
             "reading model lists": services.models.keep_fresh,
+            "reading what was spent": lambda: keep_caught_up(services, ledger.where),
             "keeping daemon.json": instance.keep_file,
             "watching the configuration": reloader.watch,
             "following the accounts": services.settings.vault.watch,

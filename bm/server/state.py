@@ -1,4 +1,4 @@
-"""Saves state over a restart: cooldowns, affinity, thinking signatures, and facts learned about models."""
+"""Saves state over a restart: cooldowns, affinity, budgets, thinking signatures, and facts learned about models."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from bm.errors import UNREADABLE
 from bm.gateway.learned import ContextLimit, LearnedRemedy
 from bm.gateway.services import Services
 from bm.gateway.stores import Kept
+from bm.keys.spending import Saved
 from bm.tasks import note
 
 INTERVAL = 5.0
@@ -46,6 +47,7 @@ class SavedState:
         self._path, self._services = state_path(paths), services
         self._signatures = signatures_path(paths)
         self._models = models_path(paths)
+        self._budgets = paths.ledger.with_name("budgets.json")
         self._written = (0, 0)
         self._saving: asyncio.Task[None] | None = None
 
@@ -55,6 +57,7 @@ class SavedState:
         now, wall = time.monotonic(), time.time()
         _set_aside(self._path, restore(services.pool, services.affinities, self._path, now=now, wall=wall))
         _set_aside(self._models, restore_models(self._models, services))
+        _set_aside(self._budgets, restore_budgets(self._budgets, services))
         try:
             kept, torn = read_signatures(self._signatures)
             services.signatures.restore(kept)
@@ -90,6 +93,7 @@ class SavedState:
         await _replace(encoded(services.pool, services.affinities, now=time.monotonic(), wall=time.time()), self._path)
         await self._save_signatures()
         await save_models(self._models, services)
+        await save_budgets(self._budgets, services)
 
     async def _save_signatures(self) -> None:
         store, path = self._services.signatures, self._signatures
@@ -175,6 +179,25 @@ def _read_models(path: Path) -> SavedModels:
         return msgspec.json.decode(path.read_bytes(), type=SavedModels)
     except FileNotFoundError:
         return SavedModels()
+
+
+def restore_budgets(path: Path, services: Services) -> str:
+    """Begin budgets with what was saved of them. Returns a warning, empty without one. Blocks."""
+    try:
+        services.spending.recall(msgspec.json.decode(path.read_bytes(), type=list[Saved]))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        return f"{path}: cannot be read ({error.strerror}); the ledger knows what was spent"
+    except UNREADABLE:
+        return f"{path}: is not valid; the ledger knows what was spent"
+    return ""
+
+
+async def save_budgets(path: Path, services: Services) -> None:
+    """Save what was spent, which the ledger has too, for a start at which its database is away."""
+    if services.spending.active or await asyncio.to_thread(path.exists):
+        await _replace(msgspec.json.encode(services.spending.saved(time.time())), path)
 
 
 def signatures_path(paths: Paths) -> Path:

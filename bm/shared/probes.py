@@ -1,8 +1,8 @@
 """Which node may probe an account whose cooldown is long or over: one at a time, by a lease.
 
-The first request that meets such an account asks for the lease, and may wait a moment for the answer, since such accounts
-are the last that are tried. What a probe shows takes effect by when its request was sent, so one that comes late,
-after another node's, changes nothing that is newer.
+The first request that meets such an account asks for the lease, and waits a moment for the answer: such accounts are
+tried last. What a probe shows takes effect by when its request was sent, so one that comes late, after another node's,
+changes nothing that is newer.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
 from contextlib import closing
 
 import pytest
@@ -72,6 +73,16 @@ def test_a_closed_connection_is_a_database_that_is_away(postgres: Server, databa
         for _ in range(2):
             with pytest.raises(DatabaseAway), reported():
                 connection.execute("SELECT 1")
+
+
+def test_a_proxy_before_a_server_that_is_down_is_a_database_that_is_away() -> None:
+    """It takes the connection and closes it at once."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        closing_it = threading.Thread(target=lambda: proxy.accept()[0].close())
+        closing_it.start()
+        error = refusal(f"postgresql://bm@127.0.0.1:{proxy.getsockname()[1]}/bm")
+        closing_it.join()
+    assert isinstance(error, DatabaseAway)
 
 
 def test_without_psycopg_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

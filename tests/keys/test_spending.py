@@ -182,6 +182,27 @@ def test_what_the_ledger_knows_is_counted_where_it_belongs() -> None:
     assert [budget.spent for budget in budgets] == [3.0, 1.0, 3.0, 0.0, 70]
 
 
+def test_what_an_earlier_run_has_saved_holds_until_the_ledger_is_read() -> None:
+    earlier, later = spending((TOTAL, "9/day")), spending((TOTAL, "5/day"), (TOTAL, "9/hour"))
+    spend(earlier, 2.0)
+    later.recall(earlier.saved(NOON))
+    assert [budget.spent for budget in later] == [2.0, 0.0]
+    spend(later, 0.5)
+    for _ in range(2):
+        later.restore(next(iter(later)), [("main", Used("groq", 3.0, 0))])
+        assert [budget.spent for budget in later] == [3.5, 0.5]
+
+
+def test_what_was_saved_in_an_earlier_period_does_not_count() -> None:
+    earlier, later = spending((TOTAL, "9/day")), spending((TOTAL, "9/day"))
+    spend(earlier, 2.0)
+    saved = earlier.saved(NOON)
+    assert earlier.saved(NOON + 86_400) == []
+    next(iter(later)).advance(NOON + 86_400)
+    later.recall(saved)
+    assert [budget.spent for budget in later] == [0.0]
+
+
 def test_without_budgets_nothing_is_denied() -> None:
     assert not spending().active
     assert spending().denial("main", "groq", NOON) is None

@@ -14,6 +14,7 @@ from bm import tasks
 from bm.accounts.state_file import state_path
 from bm.chat.signature import Signature
 from bm.config.paths import Paths, make_folders
+from bm.gateway.allowance import catch_up
 from bm.gateway.services import Services
 from bm.gateway.settings import read_settings
 from bm.gateway.stores import Kept
@@ -27,7 +28,9 @@ from bm.server.state import (
     signatures_path,
 )
 from bm.simulator import Rule, Simulator
+from bm.simulator.rules import Usage
 from tests.support.daemon import Daemon, daemon
+from tests.support.postgres import Server
 
 
 def ask(running: Daemon) -> httpx.Response:
@@ -112,6 +115,54 @@ def test_outcomes_of_a_request_in_progress_survive_a_kill(bm_home: Path) -> None
         assert [record.account for record in simulator.log()].count(refused) == 1
 
 
+def test_what_was_spent_is_known_after_a_restart_without_the_database(bm_home: Path, postgres: Server) -> None:
+    with Simulator() as simulator:
+        config = f"""
+[gemini]
+base_url = "{simulator.url}"
+[ledger]
+url = "{postgres.new_database()}"
+[budgets]
+total = "1k tokens/day"
+"""
+        simulator.script(Rule(usage=Usage(input=1500, output=20), times=None))
+        with daemon(bm_home, config, {"one": "key-of-the-account-one"}) as running:
+            assert ask(running).status_code == 200
+        postgres.kill()
+        try:
+            with daemon(bm_home, config) as running:
+                refused = ask(running)
+                status = httpx.get(f"{running.url}/admin/status", headers=running.headers).json()
+        finally:
+            postgres.start()
+    assert refused.status_code == 400 and "1k tokens/day, is spent (1,520 tokens)" in refused.text
+    assert any("budgets count from what this node has saved" in each for each in status["failures"])
+
+
+async def test_budgets_follow_the_ledger_once_it_can_be_read(bm_home: Path, free_port: int) -> None:
+    paths = Paths.under(bm_home)
+    make_folders(paths)
+    paths.config.write_text('[budgets]\ntotal = "9/day"\n', encoding="utf-8")
+    services = Services(read_settings(paths))
+    saved = SavedState(paths, services)
+    try:
+        (budget,) = services.spending
+        budget.use(2.0)
+        await saved.save()
+        later = Services(read_settings(paths))
+        SavedState(paths, later).restore()
+        (again,) = later.spending
+        await catch_up(later, f"postgresql://bm@127.0.0.1:{free_port}/bm")
+        assert (again.spent, later.spending.unread) == (2.0, [again])
+        assert any("until the ledger can be read" in each for each in tasks.failures())
+        await catch_up(later, paths.ledger)
+        assert (again.spent, later.spending.unread) == (0.0, [])
+        assert not any("until the ledger can be read" in each for each in tasks.failures())
+        await later.close()
+    finally:
+        await services.close()
+
+
 async def test_state_that_cannot_be_written_is_logged(bm_home: Path, caplog: pytest.LogCaptureFixture) -> None:
     paths = Paths.under(bm_home)
     make_folders(paths)
@@ -148,7 +199,7 @@ def test_an_incomplete_line_is_skipped_and_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b'{"version": 2, "acc', b"\0" * 300, b"\xff\xfe"])
-@pytest.mark.parametrize("name", ["state.json", "models.json", "signatures.jsonl"])
+@pytest.mark.parametrize("name", ["state.json", "models.json", "budgets.json", "signatures.jsonl"])
 async def test_a_damaged_file_is_reported_and_kept(bm_home: Path, name: str, content: bytes) -> None:
     paths = Paths.under(bm_home)
     make_folders(paths)

@@ -1,13 +1,21 @@
-"""One node at a time probes an account, and no request waits to learn whether it may."""
+"""One node at a time probes an account, and a request waits no longer than a moment to learn whether it may."""
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from bm.accounts.cooldowns import LONG as LONG_COOLDOWN
+from bm.accounts.cooldowns import PROBE_AFTER
+from bm.accounts.pool import Pool
+from bm.gateway.account_updates import AccountUpdates
+from bm.gateway.record import Record
 from bm.shared.probes import Probes
+from tests.accounts.build import apply, credential, target
 from tests.shared.nodes import nodes
 from tests.support.valkey import Valkey
-from tests.support.waiting import until
+from tests.support.waiting import LONG, until
 
 PLACE = ("gemini", "one"), "m"
 OTHER = ("gemini", "two"), "m"
@@ -35,6 +43,33 @@ async def test_a_lease_that_is_not_used_is_given_back(valkey: Valkey, monkeypatc
         a.may_probe(PLACE)
         await until(lambda: a.may_probe(PLACE))
         await until(lambda: b.may_probe(PLACE))
+
+
+@pytest.mark.parametrize(("elsewhere", "left"), [(False, 0.0), (True, 1.0)])
+async def test_a_request_waits_for_the_word_whether_it_may_probe(valkey: Valkey, elsewhere: bool, left: float) -> None:
+    """As on one node: the first request is sent, and another waits for a second while it is on its way."""
+    async with nodes(valkey.url, "a", "b") as found:
+        a, b = (Probes(node.store, node.leases) for node in found)
+        if elsewhere:
+            b.may_probe(PLACE)
+            assert await b.decided(LONG) and b.may_probe(PLACE)
+            b.begun(PLACE)
+        pool = Pool([credential("one")])
+        pool.probes = a
+        apply(pool, "cooldown", time.monotonic() - PROBE_AFTER, to=target("one"), seconds=2 * LONG_COOLDOWN)
+        record = Record(id="req_1", at=0.0, protocol="anthropic", model="m", stream=False)
+        updates = AccountUpdates(pool, record, b"{}")
+        assert updates.cooldown_left(target("one")) == 1.0
+        assert await updates.cooldown_once_known(target("one")) == left
+
+
+async def test_a_store_that_is_silent_holds_a_request_up_for_a_moment_only(fresh: Valkey) -> None:
+    async with nodes(fresh.url, "a") as (node,):
+        probes = Probes(node.store, node.leases)
+        assert not await probes.decided(LONG), "nothing is asked"
+        with fresh.silent():
+            probes.may_probe(PLACE)
+            assert await probes.decided(0.01) and not probes.may_probe(PLACE)
 
 
 async def test_without_the_store_each_node_probes_for_itself(fresh: Valkey) -> None:

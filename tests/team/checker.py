@@ -79,6 +79,18 @@ def no_account_is_asked_while_it_cools(history: History) -> Iterator[str]:
 
 def the_load_is_shared(history: History) -> Iterator[str]:
     """As long as nothing breaks, as many are served as the accounts could: all, or all that their limits allow."""
+    served, optimum = _served(history)
+    if served < optimum * (1 - WITHIN):
+        yield f"{served} requests were served, of {optimum:.0f} that could be"
+
+
+def share_served(history: History) -> float:
+    """The part that was served of what could be as long as nothing broke."""
+    served, optimum = _served(history)
+    return served / optimum if optimum else 1.0
+
+
+def _served(history: History) -> tuple[int, float]:
     terms = history.terms
     end = min((each.at for each in _all(history, Changed)), default=terms.ended)
     lost = {each.request for each in _all(history, Lost)}
@@ -86,9 +98,7 @@ def the_load_is_shared(history: History) -> Iterator[str]:
     refused = {each.request for each in _all(history, Answered) if each.status == 400}
     served = sum(each.status == 200 and each.request in asked for each in _all(history, Answered))
     windows = max(1.0, (end - terms.began) / terms.window)
-    optimum = min(len(asked - refused), sum(terms.quotas.values()) * windows)
-    if served < optimum * (1 - WITHIN):
-        yield f"{served} requests were served, of {optimum:.0f} that could be"
+    return served, min(len(asked - refused), sum(terms.quotas.values()) * windows)
 
 
 def conversations_keep_their_account(history: History) -> Iterator[str]:

@@ -70,14 +70,14 @@ class Namespace:
     def __init__(self, number: int) -> None:
         self._number = number
         # It ends with this process, whose end closes its input.
-        self._holder = subprocess.Popen(
+        self._process = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        assert self._holder.stdout is not None
-        self._holder.stdout.readline()
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
         for side in HOSTS:
             _ip(
-                f"link add {side}{number} type veth peer name {side} netns {self._holder.pid}",
+                f"link add {side}{number} type veth peer name {side} netns {self._process.pid}",
                 f"link set {side}{number} master {side} up",
             )
         own = [
@@ -88,7 +88,7 @@ class Namespace:
     @property
     def command(self) -> tuple[str, ...]:
         """What to begin a command with so that it runs here."""
-        return "nsenter", f"--net=/proc/{self._holder.pid}/ns/net"
+        return "nsenter", f"--net=/proc/{self._process.pid}/ns/net"
 
     def address(self, side: Side) -> str:
         """Its address on a side."""
@@ -104,9 +104,9 @@ class Namespace:
 
     def close(self) -> None:
         """End it, and both cables. Its processes have ended."""
-        self._holder.kill()
-        self._holder.wait(_PATIENCE)
-        for stream in (self._holder.stdin, self._holder.stdout):
+        self._process.kill()
+        self._process.wait(_PATIENCE)
+        for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             stream.close()
 

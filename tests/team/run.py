@@ -20,7 +20,7 @@ import msgspec
 from bm.loop import runner
 from tests.support.postgres import Server as Database
 from tests.support.postgres import server
-from tests.team.checker import CHECKS, check
+from tests.team.checker import CHECKS, check, share_served
 from tests.team.clients import BUDGETED_OF, Clients
 from tests.team.cluster import ANSWER, MOST, NODES, PROMPT, Cluster, Node
 from tests.team.history import Answered, Asked, Called, Changed, Event, History, Known, Lost, Recorded, Spent, Terms
@@ -170,6 +170,7 @@ def figures(history: History) -> str:
         ("calls to the vendor", f"{kinds[Called]}"),
         ("of them refused", f"{sum(isinstance(each, Called) and each.ends is not None for each in history.events)}"),
         ("rows of the ledger", f"{kinds[Recorded]}"),
+        ("served of what could be, before anything broke", f"{share_served(history):.1%}"),
         ("parts that went away", f"{sum(isinstance(e, Changed) and e.state == 'away' for e in history.events)}"),
     ]
     return "\n".join(["| figure | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
