@@ -7,6 +7,8 @@ whole uses all; with `--thorough` it runs for each.
 
 from __future__ import annotations
 
+import gc
+import importlib
 import itertools
 import os
 import re
@@ -31,6 +33,8 @@ Value = TypeVar("Value")
 settings.register_profile("quick", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=400)
 
+gc.disable()  # until all tests are collected: every object lives as long as the session
+
 PROTOCOLS = ("anthropic", "openai-chat", "openai-responses", "gemini")
 UPSTREAMS = ("gemini", "anthropic", "openai")
 CLIENTS = [(protocol, stream) for protocol in PROTOCOLS for stream in (True, False)]
@@ -49,6 +53,23 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.load_profile("thorough" if config.getoption("--thorough") else "quick")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let each worker first compile its own part of the tests, of which the others then read what it has written."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or session.config.option.file_or_dir:
+        return
+    at, of = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
+    files = sorted(session.config.rootpath.glob("tests/**/test_*.py"))
+    for file in files[len(files) * at // of : len(files) * (at + 1) // of]:
+        importlib.import_module(".".join(file.relative_to(session.config.rootpath).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the tests themselves."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
