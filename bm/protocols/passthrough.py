@@ -30,9 +30,6 @@ from bm.protocols.framing import EventBuffer, EventParser, frames_of, last_frame
 from bm.protocols.pieces import Pieces, Run
 from bm.protocols.reading import json_of, object_of, objects_of
 
-_TERMINATORS = (b"message_stop", b"[DONE]")
-"""How the last event of a stream is known that says nothing but that the stream ends."""
-
 
 class ResponsePipe(Protocol):
     """Bytes of the upstream in, bytes for the client out; they always end at an event boundary.
@@ -310,15 +307,15 @@ class PassThrough:
             self._end = b"" if passes else self._failed(self.watch.failure)
         else:
             mark, terminator = self._terminator()
-            marked = mark in item.data or item.name.encode() == mark
-            passes = is_sound(item) and marked and not (is_error(item) and not mark)
+            passes = is_sound(item) and (mark_of(item) == mark if mark else not is_error(item))
             self._end = b"" if passes else terminator
         return passes
 
-    def _terminator(self) -> tuple[bytes, bytes]:
-        """The event that ends a stream and says nothing else, and how it is known. Not every protocol has one."""
+    def _terminator(self) -> tuple[str, bytes]:
+        """The event that ends a stream and says nothing else, and its mark. Not every protocol has one."""
         *_, last = frames_of(self._encoder.feed(End()))
-        return next(((mark, last) for mark in _TERMINATORS if mark in last), (b"", b""))
+        mark = "".join(map(mark_of, sse.Parser().feed(last)))
+        return mark, last if mark else b""
 
     def _passed(self, whole: bytes, count: int) -> bytes:
         """What goes to the client of whole events, of which `count` are more than comments."""
@@ -358,7 +355,7 @@ class PassThrough:
         follows = self._end or self.watch.failure is not None
         if passing < len(parsed) or not all(map(is_sound, parsed)) or (follows and not parsed):
             rest = b""
-        elif follows or (parsed and not is_mark(parsed[-1])):
+        elif follows or (parsed and not mark_of(parsed[-1])):
             # The last event, which is more than the mark of the end, lacks its blank line: a client would not read it.
             rest = rest.rstrip(b"\r\n") + b"\n\n"
         return self._passed(rest, passing) + self._end
@@ -398,9 +395,11 @@ def is_sound(item: sse.Event) -> bool:
     return item.data.strip() == b"[DONE]" or json_of(item.data) is not None
 
 
-def is_mark(item: sse.Event) -> bool:
-    """Whether an event only marks the end of a stream."""
-    return any(mark in item.data for mark in _TERMINATORS)
+def mark_of(item: sse.Event) -> str:
+    """How an event marks the end of a stream, if that is all it says."""
+    if (data := item.data.strip()) == b"[DONE]":
+        return "[DONE]"
+    return "message_stop" if "message_stop" in (item.name, object_of(json_of(data)).get("type")) else ""
 
 
 def is_error(item: sse.Event) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -150,6 +151,14 @@ def test_a_last_event_that_is_no_mark_gets_the_blank_line_that_it_lacks(lost: in
     whole = b"".join(written("gemini"))
     out, pipe = passed("gemini", whole[:-lost])
     assert out == whole.rstrip() + b"\n\n" and pipe.watch.complete
+
+
+@pytest.mark.parametrize("words", ["[DONE]", "message_stop"])
+def test_a_last_event_whose_text_speaks_of_a_mark_is_none(words: str) -> None:
+    piece = {"content": {"role": "model", "parts": [{"text": words}]}, "finishReason": "STOP"}
+    whole = sse.encode(json.dumps({"candidates": [piece]}).encode())
+    out, pipe = passed("gemini", whole.rstrip())
+    assert out == whole and pipe.watch.complete
 
 
 @EVERY
