@@ -27,7 +27,8 @@ with Network() as network, socket.create_server(("0.0.0.0", {PORT})):
     node.cut(*HOSTS)
     print(reaches(node))
     node.heal(*HOSTS)
-    print(reaches(node))
+    # Addresses are asked for again after a second.
+    print(any(all(reaches(node)) for _ in range(20)))
 """
 
 
@@ -37,5 +38,5 @@ def test_a_cable_that_is_pulled_cuts_one_node_off() -> None:
         pytest.skip(f"no network namespaces here: {why}")
     ran = subprocess.run([*way, sys.executable, "-c", _PROGRAM], capture_output=True, text=True, timeout=60)
     assert list(HOSTS) == ["front", "back"]
-    assert ran.stdout.splitlines() == ["[True, True]", "[True, False] [True, True]", "[False, False]", "[True, True]"]
+    assert ran.stdout.splitlines() == ["[True, True]", "[True, False] [True, True]", "[False, False]", "True"]
     assert (ran.returncode, ran.stderr) == (0, "")
