@@ -228,9 +228,8 @@ class Adapter:
         return msgspec.structs.replace(upstream, names=None, request=request)
 
     def _pass_through(self, target: Target, provider: Provider, access: Access) -> UpstreamCall:
-        call = self.call
+        call, family = self.call, family_of(target.model)
         given = call.short if call.home == target.account_id else call.body
-        family = family_of(target.model)
         body = sanitize(
             call.protocol,
             given,
@@ -239,6 +238,7 @@ class Adapter:
             lone_choice=call.protocol not in OPENAI_CLIENTS or provider.dialect.name == "openai",
             claude=family is not None and family.vendor == "claude",
             words=call.words if given is call.body else None,
+            outline=call.outline,
         )
         changed = call.protocol == "anthropic" and body is not given
         lost_thinking = changed and asks_to_think(call.body) and not asks_to_think(body)

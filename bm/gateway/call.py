@@ -23,6 +23,7 @@ from bm.dispatch.target import AccountId
 from bm.errors import UNREADABLE, Failure, RequestError
 from bm.names import MAIN_KEY, Operation, ProtocolName
 from bm.protocols.codec import IdFactory, StreamEncoder
+from bm.protocols.outline import Outline
 from bm.protocols.reading import json_of, object_of, string_of
 from bm.protocols.registry import CODECS
 from bm.protocols.words import Words, words_of
@@ -64,7 +65,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     `path` is where it was sent, `query` the query string without a key. `version` is the API version in a Gemini path,
     empty for none. `array` says that a Gemini client wants its stream as a JSON array. `home` is the account that
     stores what the call follows on, and `short` the body for it alone, without what it knows. `losses` are what the
-    body no longer holds of what the client sent. `key` is the name of the client's key, `words` are those of the body.
+    body no longer holds of what the client sent. `key` is the name of the client's key. `words` are those of the body;
+    `outline` is its outline, if it has been read and there is one.
     """
 
     id: str
@@ -83,10 +85,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     short: bytes = b""
     losses: tuple[Loss, ...] = ()
     key: str = MAIN_KEY
+    outline: Outline | None = None
     words: Words = frozenset()
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "words", words_of(self.body))
+        if self.outline is not None and self.outline.body is not self.body:
+            msgspec.structs.force_setattr(self, "outline", None)
+        words = self.outline.words if self.outline is not None else words_of(self.body)
+        msgspec.structs.force_setattr(self, "words", words)
 
     def notices(self, model: str) -> StreamEncoder:
         """An encoder that only writes keep-alives and errors, for which the body need not be decoded."""
@@ -137,15 +143,15 @@ class Head(msgspec.Struct, frozen=True):
     contents: _Turns = None
 
 
-def read_head(body: bytes, *, needs_model: bool) -> Head:
-    """The head of a request.
+def read_head(body: bytes, *, needs_model: bool, outline: Outline | None = None) -> Head:
+    """The head of a request, out of its outline if it has one.
 
     Raises:
         RequestError: the body is not a JSON object or is nested too deeply, a member has the wrong type, or the model
             is missing.
     """
     try:
-        head = msgspec.json.decode(body, type=Head)
+        head = msgspec.json.decode(body, type=Head) if outline is None else _head_in(outline)
     except msgspec.ValidationError as error:
         raise RequestError(_invalid(str(error))) from error
     except RecursionError as error:
@@ -157,6 +163,11 @@ def read_head(body: bytes, *, needs_model: bool) -> Head:
         message = "the request names no model: give `model`, for example a name that `bm models` lists"
         raise RequestError(Failure(kind="bad_request", message=message, param="model"))
     return head
+
+
+def _head_in(outline: Outline) -> Head:
+    request, system = outline.request, msgspec.Raw(msgspec.json.encode(outline.request.system))
+    return Head(request.model, request.stream, metadata=request.metadata, system=system, messages=outline.beginning)
 
 
 def check_model(model: str) -> None:
@@ -195,12 +206,22 @@ def json_object(body: bytes) -> dict[str, Any]:
         RequestError: the body is not a JSON object.
     """
     try:
-        value: Any = msgspec.json.decode(without_halves(body))
+        value = _decoded(body)
     except UNREADABLE as error:
         raise RequestError(Failure(kind="bad_request", message=f"the body is not valid JSON: {error}")) from error
     if not isinstance(value, dict):
         raise RequestError(Failure(kind="bad_request", message="the body is not a JSON object"))
     return value
+
+
+def _decoded(body: bytes) -> Any:
+    """The JSON value in `body`. Halves of characters are rare, and looking for them takes as long as decoding."""
+    try:
+        return msgspec.json.decode(body)
+    except UNREADABLE:
+        if (mended := without_halves(body)) is body:
+            raise
+    return msgspec.json.decode(mended)
 
 
 def conversation_of(head: Head, headers: Mapping[str, str]) -> Conversation:

@@ -23,6 +23,7 @@ from bm.protocols.anthropic.turns import ATTRIBUTION, split_attribution
 from bm.protocols.compaction import readable
 from bm.protocols.gemini.thinking import DUMMY
 from bm.protocols.openai_responses.items import with_readable_task
+from bm.protocols.outline import Outline
 from bm.protocols.reading import array_of, json_of, object_of, objects_of, string_of
 from bm.protocols.splice import Changes, Path, edited, raw_array, raw_object
 from bm.protocols.words import (
@@ -56,17 +57,19 @@ def sanitize(
     lone_choice: bool = True,
     claude: bool = True,
     words: Words | None = None,
+    outline: Outline | None = None,
 ) -> bytes:
     """The body for an upstream of its own protocol; the same object when nothing has to change.
 
     `cache_control` says whether the upstream takes cache marks (illegal ones are repaired), `extra_content` whether it
     knows the member of that name, in which an OpenAI client carries Gemini's signatures, `lone_choice` whether it takes
-    a choice among no tools, and `claude` whether the model is Anthropic's. `words` are those of the body, if they are
-    known. Bytes that are not a request are returned as they are: the upstream reports what is wrong with them.
+    a choice among no tools, and `claude` whether the model is Anthropic's. `words` are those of the body and `outline`
+    is its outline, if they are known. Bytes that are not a request are returned as they are: the upstream reports what
+    is wrong with them.
     """
     words = words_of(body) if words is None else words
     if protocol == "anthropic":
-        return _sanitize_anthropic(body, words, strip=cache_control == "strip", claude=claude)
+        return _sanitize_anthropic(body, words, outline, strip=cache_control == "strip", claude=claude)
     changes: list[Callable[[Json], bool]] = []
     if protocol == "openai-chat":
         if not extra_content and EXTRA_CONTENT in words:
@@ -93,7 +96,7 @@ def is_unpaired(protocol: ProtocolName, body: bytes) -> bool:
     return calls != body.count(b'"functionResponse"') + body.count(b'"function_response"')
 
 
-def _sanitize_anthropic(body: bytes, words: Words, *, strip: bool, claude: bool) -> bytes:
+def _sanitize_anthropic(body: bytes, words: Words, outline: Outline | None, *, strip: bool, claude: bool) -> bytes:
     """Remove thinking that carries another vendor's signature, other vendors' searches, and illegal cache marks.
 
     A message that held nothing else is removed too. Thinking is turned off where a tool loop has none of Claude's.
@@ -101,7 +104,7 @@ def _sanitize_anthropic(body: bytes, words: Words, *, strip: bool, claude: bool)
     """
     try:
         thinks = THINKING in words
-        checked = claude and thinks and _holds_odd_signature(body)
+        checked = claude and thinks and (outline.has_odd_signature if outline else _holds_odd_signature(body))
         foreign = checked or OWN_SIGNATURE in words or OWN_SEARCH in words
         changes = _without_foreign_thinking(body, checked=checked) if foreign else {}
         if not claude and _ATTRIBUTION in body:
@@ -116,7 +119,9 @@ def _sanitize_anthropic(body: bytes, words: Words, *, strip: bool, claude: bool)
             and (thoughtless := _without_thinking(kept))
         ):
             kept = edited(kept, thoughtless)
-        return with_legal_marks(kept, strip=strip) if MARK in words else kept
+        if MARK not in words or (outline is not None and kept is body and not strip and outline.has_legal_marks):
+            return kept
+        return with_legal_marks(kept, strip=strip)
     except UNREADABLE:
         return body
 

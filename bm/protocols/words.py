@@ -24,9 +24,8 @@ MEDIA: Words = IMAGES | DOCUMENTS | AUDIO | VIDEO | {b'"inlineData"', b'"inline_
 """Of which there is one wherever there may be media."""
 ENCODED: Words = frozenset({b'"base64"', b'"data:'})
 """Content in Base64, of which the bytes say little about the tokens."""
-CHOICES: Words = frozenset(
-    {b'"tool_choice"', b'"function_call"', b'"functionCallingConfig"', b'"function_calling_config"'}
-)
+TOOL_CHOICE = b'"tool_choice"'
+CHOICES: Words = frozenset({TOOL_CHOICE, b'"function_call"', b'"functionCallingConfig"', b'"function_calling_config"'})
 """Where a request chooses among its tools."""
 TOOLS = b'"tools"'
 """Of a list of tools that is not empty."""

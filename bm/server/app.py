@@ -24,6 +24,7 @@ from bm.gateway.services import Services
 from bm.keys.key import MAIN
 from bm.names import ProtocolName
 from bm.protocols import interactions
+from bm.protocols.outline import outline_of
 from bm.protocols.reading import string_of
 from bm.protocols.registry import CODECS
 from bm.server import cors
@@ -183,7 +184,8 @@ class _Request:
 
     async def _call(self, route: Route) -> None:
         body = without_halves(await self._client.read(self._by_name, self.limit_mb))
-        head = read_head(body, needs_model=not route.model)
+        outline = outline_of(body) if route.protocol == "anthropic" else None
+        head = read_head(body, needs_model=not route.model, outline=outline)
         check_model(route.model)
         streams = bool(head.stream) if route.streams is None else route.streams
         call = Call(
@@ -199,6 +201,7 @@ class _Request:
             version=route.version,
             array=route.protocol == "gemini" and streams and wants_array(self._query),
             conversation=conversation_of(head, self._by_name),
+            outline=outline,
             key=self._key.name,
         )
         await self._run(call, self._client)

@@ -21,6 +21,7 @@ from bm.gateway.call import (
     read_head,
     tool_of,
 )
+from bm.protocols.outline import outline_of
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,11 @@ SESSION = "0a1b2c3d-0000-4000-8000-000000000001"
 
 def of(body: Any, **headers: str) -> Conversation:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return conversation_of(read_head(json.dumps(body).encode(), needs_model=False), named)
+    data = json.dumps(body).encode()
+    found = conversation_of(read_head(data, needs_model=False), named)
+    if outline := outline_of(data):
+        assert conversation_of(read_head(data, needs_model=False, outline=outline), named) == found
+    return found
 
 
 def user(text: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from bm.chat.parts import Json
 from bm.chat.signature import Signature, wrap
 from bm.names import PROTOCOLS, ProtocolName
 from bm.protocols.gemini.thinking import DUMMY
+from bm.protocols.outline import outline_of
 from bm.protocols.sanitize import is_unpaired, sanitize
 from tests.protocols.pair import HI, asks, continued, reported, whole
 
@@ -105,7 +106,10 @@ def test_openai_gets_as_text_what_another_vendors_model_wrote_to_a_sub_agent() -
 
 
 def claude_bytes(body: bytes) -> bytes:
-    return sanitize("anthropic", body, cache_control="keep")
+    found = sanitize("anthropic", body, cache_control="keep")
+    if outline := outline_of(body):
+        assert sanitize("anthropic", body, cache_control="keep", words=outline.words, outline=outline) == found
+    return found
 
 
 def claude(body: Json) -> Any:

@@ -5,6 +5,7 @@ Only members that change are rewritten, because the upstream's prompt cache is k
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -92,8 +93,14 @@ def _needs_repair(body: bytes) -> bool:
     marked = [block for blocks in sections if not isinstance(blocks, str) for block in blocks if block.cache_control]
     if len(marked) != body.count(_MARK_BYTES):
         return True
-    marks = [_Mark((), msgspec.json.decode(block.cache_control), _as_json(block)) for block in marked]
-    return len(marks) > MAX_MARKS or any(mark.value is None for mark in marks) or bool(_repaired(marks))
+    return not are_legal((block.cache_control, _as_json(block)) for block in marked)
+
+
+def are_legal(marked: Iterable[tuple[msgspec.Raw, Json]]) -> bool:
+    """Whether the API takes these marks, each with what its block says of whether it may have one."""
+    values = ((msgspec.json.decode(raw), block) for raw, block in marked)
+    marks = [_Mark((), value, block) for value, block in values if value is not None]
+    return len(marks) <= MAX_MARKS and not _repaired(marks)
 
 
 def _as_json(block: _Block) -> Json:

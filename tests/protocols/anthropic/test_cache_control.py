@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bm.chat.parts import CacheMark
 from bm.protocols.anthropic.cache_control import MAX_MARKS, decode_mark, encode_mark, with_legal_marks
+from bm.protocols.outline import outline_of
 
 MARK = {"type": "ephemeral"}
 HOUR = {"type": "ephemeral", "ttl": "1h"}
@@ -19,6 +20,8 @@ TEXT = {"type": "text", "text": "Hi"}
 def legal(body: dict[str, Any], *, strip: bool = False) -> Any:
     data = json.dumps(body).encode()
     result = with_legal_marks(data, strip=strip)
+    if not strip and (outline := outline_of(data)):
+        assert outline.has_legal_marks == (result is data), "its outline says otherwise"
     assert with_legal_marks(result, strip=strip) is result, "not idempotent"
     return json.loads(result)
 
