@@ -52,6 +52,8 @@ def list_(as_json: Json = False) -> None:
         render.line(f"({left_out} lines without a known limit are left out: bm accounts --json)")
     for row in rows:
         _explain(row)
+    for warning in answer.get("warnings", ()):
+        render.note(f"warning: {warning}")
 
 
 def _explain(row: dict[str, Any]) -> None:

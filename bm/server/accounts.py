@@ -77,7 +77,11 @@ class AccountViews:
         ]
 
     async def rows(self, request: Request) -> Json:
-        return {"accounts": rows(self._services.pool, now=time.monotonic(), wall=time.time())}
+        settings = self._services.settings
+        return {
+            "accounts": rows(self._services.pool, now=time.monotonic(), wall=time.time()),
+            "warnings": [each for each in settings.warnings if each.startswith(settings.vault.place)],
+        }
 
     async def add(self, request: Request) -> Json:
         """Add an account with a key, which is tested first unless `verify` is false.

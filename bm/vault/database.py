@@ -1,7 +1,8 @@
 """The accounts and keys of clients in PostgreSQL, sealed, for every node that has the key of the seal.
 
 A daemon keeps what it has read last. While the database is away, or sealed with a key that this node does not have, it
-goes on with that, and cannot change anything. A process that has read nothing yet does not begin.
+goes on with that, and cannot change anything. A process that has read nothing yet does not begin. A single row that
+cannot be opened is not used, and stays.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class DatabaseVault:
         self._failed_at = -math.inf
         self._asked_at: tuple[int, float] | None = None
         """The socket on which the database is asked for the version, and since when."""
+        self._asking = threading.Lock()
+        """Held while that is cut or ends."""
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
@@ -103,6 +106,9 @@ class DatabaseVault:
                 raise
             return self._held
         self._succeeded()
+        if self._held is not None and stored.unopened:
+            before = {each: self._held.rows[each] for each in stored.unopened if each in self._held.rows}
+            stored = stored._replace(rows={**stored.rows, **before})
         self._held = stored
         return stored
 
@@ -151,8 +157,8 @@ class DatabaseVault:
         return found
 
     def stamp(self) -> object:
-        """The version that was read last, also by `watch`."""
-        return self._held and self._held.version
+        """The version that was read last, also by `watch`, and what could not be opened."""
+        return self._held and (self._held.version, *self._held.unopened.items())
 
     async def watch(self) -> None:
         """Read what other nodes change, until cancelled."""
@@ -162,9 +168,9 @@ class DatabaseVault:
         try:
             while True:
                 await asyncio.sleep(LOOK_EVERY)
-                asked = self._asked_at
-                if asked is not None and time.monotonic() - asked[1] > SILENCE:
-                    _cut(asked[0])
+                with self._asking:
+                    if self._asked_at is not None and time.monotonic() - self._asked_at[1] > SILENCE:
+                        _cut(self._asked_at[0])
         finally:
             done.set()
 
@@ -187,8 +193,10 @@ class DatabaseVault:
                 version = tables.version_of(connection)
             finally:
                 # Before the connection is closed, whose number another socket gets then.
-                self._asked_at = None
-            if self.problem or self._held is None or version != self._held.version:
+                with self._asking:
+                    self._asked_at = None
+            held = self._held
+            if self.problem or held is None or version != held.version or held.unopened:
                 self.read(probe=True)
             for _ in connection.notifies(timeout=LOOK_EVERY, stop_after=1):
                 """A node has changed something."""
@@ -215,7 +223,10 @@ class _Accounts:
         self._vault, self._file = vault, file
 
     def load(self) -> Credentials:
-        found = tables.credentials_of(self._vault.read().rows, self._vault.place)
+        stored = self._vault.read()
+        found = tables.credentials_of(stored.rows, self._vault.place)
+        unopened = tuple(f"{self._vault.place}: {note}" for note in stored.notes("account"))
+        found = msgspec.structs.replace(found, warnings=(*found.warnings, *unopened))
         if unused := accounts_file.load(self._file).accounts:
             words = f"its {len(unused)} accounts are not used, but those in {self._vault.place} (bm accounts move)"
             return msgspec.structs.replace(found, warnings=(*found.warnings, f"{self._file}: {words}"))
@@ -261,7 +272,10 @@ class _Keys:
         self._vault = vault
 
     def load(self) -> StoredKeys:
-        return tables.keys_of(self._vault.read().rows, self._vault.place)
+        stored = self._vault.read()
+        found = tables.keys_of(stored.rows, self._vault.place)
+        unopened = tuple(f"{self._vault.place}: {note}" for note in stored.notes("key"))
+        return msgspec.structs.replace(found, warnings=(*found.warnings, *unopened))
 
     def update(self, change: Callable[[StoredKeys], StoredKeys], *, patience: float = 10.0) -> StoredKeys:
         where = self._vault.place

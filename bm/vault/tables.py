@@ -10,6 +10,7 @@ import msgspec
 from bm.accounts.credentials import Credentials, table_of
 from bm.accounts.credentials import content_of as credentials_in
 from bm.database.connection import number
+from bm.errors import AccountError
 from bm.keys.file import StoredKeys, tables_of
 from bm.keys.file import content_of as keys_in
 from bm.vault.seal import Seal, Sealed
@@ -54,10 +55,15 @@ Rows = Mapping[Id, bytes]
 
 
 class Stored(NamedTuple):
-    """All rows. Each change has a higher `version`."""
+    """All rows. Each change has a higher `version`. `unopened` are those that cannot be opened here, and why."""
 
     version: int
     rows: Rows
+    unopened: Mapping[Id, str] = {}
+
+    def notes(self, kind: str) -> tuple[str, ...]:
+        """What to know of the accounts, or of the keys, that cannot be opened."""
+        return tuple(f"is not used: {why}" for each, why in self.unopened.items() if each.kind == kind)
 
 
 def version_of(connection: Connection, *, locked: bool = False) -> int:
@@ -70,16 +76,36 @@ def read(connection: Connection, seal: Seal, *, locked: bool = False) -> Stored:
     """All rows, opened.
 
     Raises:
-        AccountError: one cannot be opened.
+        AccountError: none can be opened, or bm's own key cannot.
     """
     version = version_of(connection, locked=locked)
-    found = connection.execute("SELECT kind, provider, name, seal, data FROM bm_sealed ORDER BY place").fetchall()
-    rows = {Id(*row[:3]): Sealed(row[3], bytes(row[4])) for row in found}
-    return Stored(version, {each: seal.open(sealed, str(each)) for each, sealed in rows.items()})
+    found = connection.execute(_GET).fetchall()
+    rows: dict[Id, bytes] = {}
+    unopened: dict[Id, str] = {}
+    for kind, provider, name, key, data in found:
+        each = Id(kind, provider, name)
+        try:
+            rows[each] = seal.open(Sealed(key, bytes(data)), str(each))
+        except AccountError as error:
+            if each == MAIN:
+                raise
+            unopened[each] = str(error)
+    if unopened and not rows:
+        raise AccountError(next(iter(unopened.values())))
+    return Stored(version, rows, unopened)
 
 
 def write(connection: Connection, seal: Seal, old: Stored, new: Rows, *, every: bool = False) -> Stored:
-    """Replace the rows within a transaction that has locked them, and notify every node. `every` row is sealed anew."""
+    """Replace the rows within a transaction that has locked them, and notify every node. `every` row is sealed anew.
+
+    Those that could not be opened stay.
+
+    Raises:
+        AccountError: a new row would replace one of those, or `every` row should be sealed.
+    """
+    for each, why in old.unopened.items():
+        if every or each in new:
+            raise AccountError(why)
     for each in old.rows.keys() - new.keys():
         query: LiteralString = "DELETE FROM bm_sealed WHERE kind = %s AND provider = %s AND name = %s"
         connection.execute(query, each)
@@ -90,9 +116,10 @@ def write(connection: Connection, seal: Seal, old: Stored, new: Rows, *, every: 
             connection.execute(_PUT, (*each, place, sealed.key, sealed.data))
     version = number(connection, "UPDATE bm_vault SET version = version + 1 RETURNING version")
     connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, str(version)))
-    return Stored(version, new)
+    return Stored(version, new, old.unopened)
 
 
+_GET: LiteralString = "SELECT kind, provider, name, seal, data FROM bm_sealed ORDER BY place, kind, provider, name"
 _PUT: LiteralString = (
     "INSERT INTO bm_sealed (kind, provider, name, place, seal, data) VALUES (%s, %s, %s, %s, %s, %s)"
     " ON CONFLICT (kind, provider, name)"

@@ -38,7 +38,9 @@ __all__ = ["fetch", "sim"]
 OLD, NEW = Seal([b"o" * 32]), Seal([b"n" * 32])
 BOTH = Seal([b"n" * 32, b"o" * 32])
 WORK = Account(name="work", key="secret-of-work")
+HOME = Account(name="home", key="secret-of-home")
 ADA = Key(name="ada", sha256="0" * 64)
+BOB = Key(name="bob", sha256="1" * 64)
 
 Node = Callable[..., DatabaseVault]
 
@@ -160,6 +162,63 @@ def test_another_seal_is_an_error_that_names_the_setting(node: Node) -> None:
     for act in acts:
         with pytest.raises(AccountError, match=f"shared.seal: the account gemini/work is sealed with the key {OLD.id}"):
             act(node("two", NEW))
+
+
+def damage(database: str, name: str, data: bytes = b"\1" + bytes(40)) -> bytes:
+    """Replace what is sealed in a row. Returns what was there."""
+    with closing(connect(database)) as connection:
+        row = connection.execute("SELECT data FROM bm_sealed WHERE name = %s", (name,)).fetchone()
+        connection.execute("UPDATE bm_sealed SET data = %s WHERE name = %s", (data, name))
+        assert row is not None
+        return bytes(row[0])
+
+
+def test_a_row_that_cannot_be_opened_is_told_and_stays(node: Node, database: str) -> None:
+    writer = node()
+    for account in (WORK, HOME):
+        writer.accounts.update(adding(account))
+    for key in (ADA, BOB):
+        writer.keys.update(lambda stored, key=key: stored.add(key))  # type: ignore[misc]
+    work, ada = damage(database, "work"), damage(database, "ada")
+    fresh = node("two")
+    stored, clients = fresh.accounts.load(), fresh.keys.load()
+    assert (stored.accounts, clients.keys) == ((HOME,), (BOB,))
+    assert "is not used: the account gemini/work: was changed or moved" in stored.warnings[0]
+    assert "is not used: the key ada: was changed or moved" in clients.warnings[0]
+    fresh.accounts.update(adding(Account(name="more", key="secret-of-more")))
+    for change in (lambda: fresh.accounts.update(adding(WORK)), fresh.reseal):
+        with pytest.raises(AccountError, match="the account gemini/work: was changed or moved"):
+            change()
+    before = fresh.stamp()
+    damage(database, "work", work)
+    damage(database, "ada", ada)
+    assert {each.name for each in fresh.accounts.load().accounts} == {"work", "home", "more"}
+    assert (fresh.keys.load().keys, fresh.keys.load().warnings) == ((ADA, BOB), ())
+    assert fresh.stamp() != before
+
+
+def test_a_node_goes_on_with_an_account_that_it_has_read_before(node: Node, database: str) -> None:
+    running = node()
+    running.local_key()
+    for account in (WORK, HOME):
+        running.accounts.update(adding(account))
+    running.accounts.load()
+    damage(database, "work")
+    node("two").accounts.update(lambda stored: stored.remove(HOME.id))
+    found = running.accounts.load()
+    assert found.accounts == (WORK,) and len(found.warnings) == 1
+
+
+def test_where_no_row_or_not_bms_own_key_can_be_opened_nothing_is_read(node: Node, database: str) -> None:
+    node().accounts.update(adding(WORK))
+    work = damage(database, "work")
+    with pytest.raises(AccountError, match="the account gemini/work: was changed or moved"):
+        node("two").accounts.load()
+    damage(database, "work", work)
+    node().local_key()
+    damage(database, "")
+    with pytest.raises(AccountError, match="the main: was changed or moved"):
+        node("two").accounts.load()
 
 
 def test_the_seal_is_replaced(node: Node) -> None:

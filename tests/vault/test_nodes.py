@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from bm.accounts.credentials import load
+from bm.database.connection import connect
 from bm.simulator import Simulator
 from tests.support.daemon import Daemon, daemon
 from tests.support.postgres import Server
@@ -89,6 +90,23 @@ def test_every_node_has_what_one_changes(config: str, tmp_path: Path) -> None:
             assert load(node.paths.accounts).accounts == ()
             assert not node.paths.keys.exists()
             assert PLANTED not in node.log()
+
+
+def test_a_node_starts_without_an_account_that_cannot_be_opened_and_says_so(
+    config: str, database: str, tmp_path: Path
+) -> None:
+    with nodes(config, tmp_path, "one") as (one,):
+        for name in ("work", "home"):
+            saved = ask(one, "/admin/accounts", {"name": name, "key": f"key-of-{name}", "verify": False})
+            assert saved.status_code == 200, saved.text
+    with closing(connect(database)) as connection:
+        connection.execute("UPDATE bm_sealed SET data = data || 'x'::bytea WHERE name = 'work'")
+    with nodes(config, tmp_path, "one") as (one,):
+        words = "the account gemini/work: was changed or moved in the database"
+        assert accounts(one) == ["home"] and words in one.log()
+        listed, examined = (bm(tmp_path / "one", word) for word in ("accounts", "doctor"))
+        assert "home" in listed.stdout and words in " ".join(listed.stderr.split())
+        assert words in examined.stdout
 
 
 def test_while_the_database_is_away_nodes_go_on_and_say_so(config: str, tmp_path: Path, postgres: Server) -> None:
