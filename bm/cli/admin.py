@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,6 +52,20 @@ def recorded(paths: Paths, file: Literal["config", "accounts", "keys"]) -> Abstr
 
     command = _running.get(None) or _Command("bm")
     return changes.recorded(paths, file, command.words, command.files)
+
+
+@contextmanager
+def recorded_in(paths: Paths, used: Vault, file: Literal["accounts", "keys"]) -> Iterator[None]:
+    """The same for accounts or keys, of which only a file can be taken back."""
+    from bm.cli import changes
+    from bm.vault.vault import FileVault
+
+    if isinstance(used, FileVault):
+        with recorded(paths, file):
+            yield
+        return
+    yield
+    changes.note_database(paths, used.place, (_running.get(None) or _Command("bm")).words)
 
 
 def here() -> Paths:
@@ -311,8 +325,8 @@ def change_accounts(paths: Paths, change: Callable[[Credentials], Credentials]) 
         AccountError: they cannot be changed that way.
         DaemonError: the running daemon does not accept it.
     """
-    with recorded(paths, "accounts"):
-        vault(paths).accounts.update(change)
+    with recorded_in(paths, used := vault(paths), "accounts"):
+        used.accounts.update(change)
     reload(paths)
 
 
@@ -323,8 +337,8 @@ def change_keys(paths: Paths, change: Callable[[StoredKeys], StoredKeys]) -> Non
         AccountError: they cannot be changed that way.
         DaemonError: the running daemon does not accept it.
     """
-    with recorded(paths, "keys"):
-        vault(paths).keys.update(change)
+    with recorded_in(paths, used := vault(paths), "keys"):
+        used.keys.update(change)
     reload(paths)
 
 

@@ -53,11 +53,12 @@ class Former(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What a command has changed, and when, in Unix time."""
+    """What a command has changed, and when, in Unix time. `database` is where it has changed what is in no file."""
 
     command: str
     at: float
     files: dict[str, Former]
+    database: str = ""
 
 
 @contextmanager
@@ -71,6 +72,11 @@ def recorded(paths: Paths, file: File, command: str, files: dict[str, Former]) -
     first = files[file].content(before) if file in files else before
     files[file] = Former.of(first, after)
     write_private(_place(paths), msgspec.json.encode(Record(command, time.time(), files)))
+
+
+def note_database(paths: Paths, place: str, command: str) -> None:
+    """The last change was in a database, whose former content is not kept."""
+    write_private(_place(paths), msgspec.json.encode(Record(command, time.time(), {}, place)))
 
 
 def last(paths: Paths) -> Record | None:

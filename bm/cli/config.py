@@ -214,16 +214,22 @@ def undo(
 ) -> None:
     """Take back the last change of the configuration, the accounts or the keys.
 
-    Only the last command that changed one can be undone, and only while the files are as it left them. Settings of
-    tools are restored by bm setup TOOL --undo.
+    Only the last command that changed one can be undone, and only while the files are as it left them. Changes in a
+    database are not undone. Settings of tools are restored by bm setup TOOL --undo.
     """
     from bm.cli import changes, terminal
+    from bm.errors import BmError
 
     paths = admin.here()
     record = changes.last(paths)
     if record is None:
         render.line("there is nothing to undo")
         return
+    if record.database:
+        change = (
+            f"{record.command!r} of {render.moment(record.at)} changed {record.database}, not a file of this machine"
+        )
+        raise BmError(f"{change}, so it is not undone (change it back with `bm accounts` or `bm keys`)")
     files = " and ".join(str(getattr(paths, file)) for file in record.files)
     question = f"Undo {record.command!r} of {render.moment(record.at)}, which changed {files}?"
     if not terminal.confirmed(question, yes=yes):

@@ -92,3 +92,14 @@ def test_the_record_is_private_and_a_damaged_one_is_ignored(bm: Bm, paths: Paths
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.write_text("{")
     assert changes.last(paths) is None
+
+
+def test_a_change_in_a_database_is_not_undone_nor_the_one_before_it(bm: Bm, paths: Paths) -> None:
+    assert bm("config", "set", "pool.max_wait", "7").code == 0
+    before = paths.config.read_text()
+    changes.note_database(paths, "postgresql://db.example/bm", "bm keys revoke ada")
+    ran = bm("undo", "--yes")
+    assert (ran.code, ran.out) == (1, "") and "changed postgresql://db.example/bm, not a file" in " ".join(
+        ran.err.split()
+    )
+    assert paths.config.read_text() == before

@@ -83,6 +83,7 @@ def test_every_node_has_what_one_changes(config: str, tmp_path: Path) -> None:
         assert soon(lambda: ask(one, "/v1/messages", BODY, key=key).status_code == 200, LONG)
         assert ask(two, "/v1/messages", BODY, key=key).status_code == 200
         assert bm(tmp_path / "one", "keys", "revoke", "ada", "--yes").returncode == 0
+        assert "keys revoke ada" in bm(tmp_path / "one", "undo", "--yes").stderr
         assert soon(lambda: ask(two, "/v1/messages", BODY, key=key).status_code == 401, LONG)
         assert ask(two, "/admin/accounts/gemini/work", {"name": "home"}, method="PATCH").status_code == 200
         assert soon(lambda: accounts(one) == ["home"], LONG)
