@@ -5,7 +5,6 @@ A node that starts, or returns after it was cut off, reads what it has missed, a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
@@ -38,10 +37,13 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class News:
-    """Reads the stream, and hands each piece to whom it concerns. Its own are passed over."""
+    """Reads the stream, and hands each piece to whom it concerns. Its own are passed over.
 
-    def __init__(self, store: Store, node: str) -> None:
-        self._store, self.node = store, node
+    `clock` gives the Unix time by the store's clock, which names the entries.
+    """
+
+    def __init__(self, store: Store, node: str, clock: Callable[[], float]) -> None:
+        self._store, self.node, self._clock = store, node, clock
         self.key = store.key("news")
         self._last = "0-0"
         self._readers: dict[str, Callable[[Item], None]] = {}
@@ -69,7 +71,7 @@ class News:
             node, kind, subject, value = msgspec.json.decode(item, type=tuple[str, str, str, str])
             if node != self.node and (read := self._readers.get(kind)):
                 id = id_of(name)
-                read(Item(id, subject, value, max(0.0, time.time() - id[0] / 1000)))
+                read(Item(id, subject, value, max(0.0, self._clock() - id[0] / 1000)))
 
 
 def id_of(text: str) -> Id:

@@ -30,7 +30,7 @@ class Parts:
         self._services = services
         self._meters: dict[str, Meter] = {}
         self._generation = -1
-        outbox, news = Outbox(store), News(store, nodes.own.run)
+        outbox, news = Outbox(store), News(store, nodes.own.run, nodes.clock)
         self._news, self.outbox = news, outbox
         closed = services.config.shared.fail == "closed"
         self._limits = SharedLimits(store, services.spending, nodes=nodes.count, is_closed=closed)

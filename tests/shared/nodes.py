@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -31,13 +32,13 @@ class Node:
 
 
 @asynccontextmanager
-async def nodes(url: str, *names: str) -> AsyncIterator[list[Node]]:
+async def nodes(url: str, *names: str, clock: Callable[[], float] = time.time) -> AsyncIterator[list[Node]]:
     """Nodes that send and read until the block ends."""
     async with AsyncExitStack() as stack:
         found = []
         for name in names:
             store = await stack.enter_async_context(opened(url))
-            node = Node(store, Outbox(store), News(store, name), Leases(store))
+            node = Node(store, Outbox(store), News(store, name, clock), Leases(store))
             work = Work({"sending": node.outbox.keep_sending, "reading": node.news.keep_reading})
             work.start()
             stack.push_async_callback(_stopped, work)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from bm.shared.news import Item
 from tests.shared.nodes import Node, nodes
 from tests.support.valkey import Valkey
@@ -43,3 +45,13 @@ async def test_a_node_that_comes_late_hears_what_it_has_missed(valkey: Valkey) -
             found = heard(late)
             await until(lambda: len(found) == 2_500)
     assert found == [f"x={number}" for number in range(2_500)]
+
+
+async def test_news_are_as_old_as_the_clock_of_the_store_says(valkey: Valkey) -> None:
+    """That of a node may be wrong."""
+    ages: list[float] = []
+    async with nodes(valkey.url, "a", "b", clock=lambda: time.time() + 3600) as (a, b):
+        b.news.on("word", lambda item: ages.append(item.age))
+        say(a, "x", "1")
+        await until(lambda: ages)
+    assert 3590 < ages[0] < 3660
