@@ -13,7 +13,7 @@ from tests.cli.conftest import PLANTED, Bm
 
 def test_none_yet(bm: Bm) -> None:
     assert bm("accounts") == (0, "no accounts (bm accounts add NAME)\n", "")
-    assert bm("accounts", "--json").json == {"accounts": []}
+    assert bm("accounts", "--json").json == {"accounts": [], "warnings": []}
 
 
 def test_an_account_is_added_and_its_key_never_shown(bm: Bm, paths: Paths, simulator: Simulator) -> None:
