@@ -173,7 +173,7 @@ def damage(database: str, name: str, data: bytes = b"\1" + bytes(40)) -> bytes:
         return bytes(row[0])
 
 
-def test_a_row_that_cannot_be_opened_is_told_and_stays(node: Node, database: str) -> None:
+def test_a_row_that_cannot_be_opened_is_reported_and_stays(node: Node, database: str) -> None:
     writer = node()
     for account in (WORK, HOME):
         writer.accounts.update(adding(account))
