@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import statistics
 import subprocess
 import sys
@@ -106,13 +107,17 @@ class Upstream(asyncio.Protocol):
 
 
 class Load(NamedTuple):
-    """What a daemon is asked in each round, over how many connections, and how many units of cost that is."""
+    """What a daemon is asked in each round, over how many connections, and how many units of cost that is.
+
+    With `turns`, a connection begins another conversation after so many requests.
+    """
 
     requests: int
     connections: int = CONNECTIONS
     size: int = 0
     streams: bool = False
     units: float = 1.0
+    turns: int = 0
 
 
 class Step(NamedTuple):
@@ -131,8 +136,8 @@ class Daemon:
     def __init__(self, name: str, step: Step, paths: Paths, process: subprocess.Popen[bytes]) -> None:
         self.name, self.step = name, step
         self._paths, self._process, self._usage = paths, process, psutil.Process(process.pid)
-        self._address, self._request = ["", ""], b""
-        self.costs: list[float] = []
+        self._address, self._conversations = ["", ""], itertools.count()
+        self.key, self.costs = "", list[float]()
 
     def await_start(self) -> None:
         """Wait until it says where it listens."""
@@ -142,11 +147,15 @@ class Daemon:
                 raise SystemExit((self._paths.config.parent / OUTPUT).read_text(encoding="utf-8"))
             time.sleep(0.05)
         self._address = found.url.removeprefix("http://").split(":")
+        self.key = self.key or load(self._paths.accounts).local_key
+
+    def _request(self) -> bytes:
+        """A request of the next conversation."""
         method = "streamGenerateContent?alt=sse" if self.step.load.streams else "generateContent"
-        path, key = f"/v1beta/models/{MODEL}:{method}", load(self._paths.accounts).local_key
-        self._request = message(
-            f"POST {path} HTTP/1.1", body(self.step.load.size), "host: localhost", f"x-goog-api-key: {key}"
-        )
+        head = [f"POST /v1beta/models/{MODEL}:{method} HTTP/1.1", f"x-goog-api-key: {self.key}", "host: localhost"]
+        if self.step.load.turns:
+            head.append(f"x-session-id: {self._process.pid}-{next(self._conversations)}")
+        return message(head[0], body(self.step.load.size), *head[1:])
 
     async def run(self) -> None:
         """Send all requests of a round, and note the CPU of each unit."""
@@ -165,8 +174,11 @@ class Daemon:
     async def _connection(self, requests: int) -> None:
         host, port = self._address
         reader, writer = await asyncio.open_connection(host, int(port))
-        for _ in range(requests):
-            writer.write(self._request)
+        request, turns = self._request(), self.step.load.turns
+        for number in range(1, requests + 1):
+            writer.write(request)
+            if turns and number % turns == 0:
+                request = self._request()
             head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200"):
                 raise SystemExit(f"{self.name} has answered {head.decode()}")
@@ -198,11 +210,11 @@ def fill(path: Path, rows: int) -> None:
 
 
 @contextlib.contextmanager
-def daemon(checkout: Path, home: Path, upstream: str, step: Step) -> Iterator[Daemon]:
-    """A daemon of that checkout that starts."""
+def daemon(checkout: Path, home: Path, upstream: str, step: Step, more: str = "") -> Iterator[Daemon]:
+    """A daemon of that checkout that starts, with `more` in its configuration."""
     paths = Paths.under(home)
     make_folders(paths)
-    config = f'[pool]\nlearn_models = false\n[gemini]\nbase_url = "{upstream}"\n'
+    config = f'[pool]\nlearn_models = false\n[gemini]\nbase_url = "{upstream}"\n{more}'
     for number in range(step.providers):
         config += f'[providers.p{number}]\nprotocol = "openai-chat"\nmode = "fallback"\nbase_url = "{upstream}/v1"\n'
         config += f'api_key = "key-of-the-provider-{number}"\n'
