@@ -221,10 +221,16 @@ class Meter(Watched):
 
 def seconds_to_reset(wall: float) -> float:
     """Seconds from the Unix time `wall` to the next midnight Pacific time: more than 0, at most 25 hours."""
+    return _midnight(wall // QUARTER) - wall
+
+
+@lru_cache(maxsize=4)
+def _midnight(quarter: float) -> float:
+    """The Unix time of the next midnight Pacific time after the beginning of a quarter of an hour."""
     zone = _zone()
-    here = datetime.fromtimestamp(wall, zone)
+    here = datetime.fromtimestamp(quarter * QUARTER, zone)
     midnight = datetime(here.year, here.month, here.day, tzinfo=zone) + timedelta(days=1)
-    return midnight.astimezone(UTC).timestamp() - wall
+    return midnight.astimezone(UTC).timestamp()
 
 
 def local_day(wall: float) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from bm.accounts.affinity import Affinities
 from bm.dispatch.target import AccountId
 from bm.shared.news import TELL, Id, News, id_of
-from bm.shared.outbox import Outbox
+from bm.shared.outbox import Outbox, Urgency
 from bm.shared.store import Script, Store, digest, milliseconds
 
 CLAIM = Script(
@@ -66,8 +66,8 @@ class Claims:
         keys = (self._store.key("claim", digest(conversation)), self._news.key)
         accounts, kept = (_encode(before), _encode(served)), milliseconds(self._affinities.ttl)
         command = CLAIM.command(keys, (*accounts, kept, self._news.node, conversation))
-        moved = held is None or held.account != served
-        self._outbox.put(command, lambda answer: self._decided(conversation, answer), urgent=moved)
+        urgency: Urgency = "soon" if held is None or held.account != served else "later"
+        self._outbox.put(command, lambda answer: self._decided(conversation, answer), urgency=urgency)
 
     def _decided(self, conversation: str, answer: bytes) -> None:
         """The claim holds, or that of another node."""

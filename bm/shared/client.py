@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
+import builtins
+from collections.abc import Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis, RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -23,6 +24,7 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisClusterException,
     RedisError,
+    ResponseError,
     TimeoutError,
     TryAgainError,
 )
@@ -30,6 +32,9 @@ from redis.exceptions import (
 from bm.config.shared import StoreAddress
 
 Client = Redis | RedisCluster
+
+Word = bytes | str | int | float
+Command = tuple[Word, ...]
 
 LIMIT: Final = 2.0
 """Seconds in which a connection is made and a command is answered; otherwise the store counts as away."""
@@ -53,7 +58,8 @@ _UNUSABLE: Final = ("OOM", "MISCONF", "BUSY", "UNKILLABLE")
 
 
 def connect(address: StoreAddress, *, limit: float = LIMIT) -> Client:
-    """A client. It connects with its first command, and sends each command once: not all may be repeated.
+    """A client. It connects with its first command, and sends each command once: not all may be repeated. It waits for
+    answers without a limit: whoever asks has one for all of them, as redis-py's is a task and a timer for each.
 
     Raises:
         OSError: a file for TLS cannot be read.
@@ -61,7 +67,7 @@ def connect(address: StoreAddress, *, limit: float = LIMIT) -> Client:
     options: dict[str, Any] = {
         "username": address.user or None,
         "password": address.password or None,
-        "socket_timeout": limit,
+        "socket_timeout": None,
         "socket_connect_timeout": min(limit, LIMIT),
         "protocol": 2,
         "client_name": "bm",
@@ -91,18 +97,38 @@ async def close(client: Client) -> None:
             await sentinel.aclose()
 
 
-async def unless_cancelled(reply: Awaitable[Any]) -> Any:
-    """A reply, unless this task was cancelled meanwhile.
+class Lines:
+    """Connections of a client that are kept, on which commands go out together with less work than by redis-py's
+    pipelines. Those of a cluster need them, as they follow keys to other servers."""
 
-    redis-py writes through `asyncio.wait_for`, which up to Python 3.11 loses a cancellation if what it awaits ends in
-    the same moment (bpo-37658): a loop would never end, and a request go on after its client has left.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task is not None else 0
-    found = await reply
-    if task is not None and task.cancelling() > before:
-        raise asyncio.CancelledError
-    return found
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._idle: list[AbstractConnection] = []
+
+    async def exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands, and give their results in order. What one of them fails with is its result."""
+        if isinstance(self._client, RedisCluster):
+            pipeline = self._client.pipeline(transaction=False)
+            for words in commands:
+                pipeline.execute_command(*words)
+            results: list[Any] = await pipeline.execute(raise_on_error=False)
+            return results
+        pool = self._client.connection_pool
+        connection = self._idle.pop() if self._idle else await pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await pool.ensure_connection(connection)
+            await connection.send_packed_command(connection.pack_commands(commands))
+            return [await _result(connection) for _ in commands]
+        finally:
+            # One that has failed is closed, and connects again with its next commands.
+            self._idle.append(connection)
+
+
+async def _result(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 def is_temporary(error: BaseException) -> bool:
@@ -123,7 +149,8 @@ def is_disturbance(error: BaseException) -> bool:
 def explained(error: BaseException) -> tuple[str, str]:
     """What is wrong with the store, and the remedy."""
     error = _cause(error)
-    words = " ".join(str(error).split())[:200] or type(error).__name__
+    words = " ".join(str(error).split())[:200]
+    words = words or ("it took too long" if isinstance(error, builtins.TimeoutError) else type(error).__name__)
     match error:
         case AuthenticationError():
             return f"the store refuses the user or the password ({words})", "correct them in the URL"

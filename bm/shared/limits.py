@@ -32,6 +32,8 @@ LAPSE: Final = 10.0
 """Seconds after which reservations of a node that is not heard of any more are released."""
 PATIENCE: Final = 1.0
 """Seconds that a request waits for the store before it counts as away."""
+_GAP = 0.003
+"""Seconds between two calls for what requests ask: a call costs about as much as one request's part in it."""
 _SOON = 0.02
 """Seconds in which what requests have settled is gathered before the store learns it."""
 _MOST_LOOKED_AT = 100
@@ -137,6 +139,7 @@ class SharedLimits:
         self._pending: list[tuple[Ask, asyncio.Future[Answer]]] = []
         self._wake = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._stepped = -math.inf
         self._looked_at, self._among = 0, 1
         self._searched = self._looked = -math.inf
         spending.is_shared = True
@@ -152,7 +155,7 @@ class SharedLimits:
             return Answer(away=True)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._pending.append((ask, future))
-        self._wake.set()
+        self._tell_in(self._stepped + _GAP - future.get_loop().time())
         return await future
 
     def use(self, rate: Rate) -> None:
@@ -164,8 +167,17 @@ class SharedLimits:
 
     def tell(self) -> None:
         """Tell the store soon what requests have settled."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_SOON, self._wake.set)
+        self._tell_in(_SOON)
+
+    def _tell_in(self, seconds: float) -> None:
+        """Tell the store so soon, or sooner."""
+        loop = asyncio.get_running_loop()
+        if seconds <= 0:
+            self._wake.set()
+        elif self._timer is None or loop.time() + seconds < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_later(seconds, self._wake.set)
 
     async def keep_in_step(self) -> None:
         """Tell and ask the store until cancelled."""
@@ -181,6 +193,7 @@ class SharedLimits:
     async def step(self) -> None:
         """Tell the store what is new, ask what is to be asked, and learn what all nodes have spent and hold."""
         self._wake.clear()
+        self._stepped = asyncio.get_running_loop().time()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -5,13 +5,18 @@ A node that starts, or returns after it was cut off, reads what it has missed, a
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
 import msgspec
 
-from bm.shared.store import Command, Store, StoreAway
+from bm.shared.client import Command
+from bm.shared.store import PAGE, Store, StoreAway
+
+PAUSE: Final = 0.02
+"""Seconds for which news gather that are not urgent: a read costs about as much as one piece."""
 
 LENGTH: Final = 20_000
 """News that the stream holds, about."""
@@ -46,7 +51,9 @@ class News:
         self._store, self.node, self._clock = store, node, clock
         self.key = store.key("news")
         self._last = "0-0"
+        self._own = msgspec.json.encode([node])[:-1] + b","
         self._readers: dict[str, Callable[[Item], None]] = {}
+        self._hurries = False
 
     def on(self, kind: str, read: Callable[[Item], None]) -> None:
         """Hand news of a kind to `read`."""
@@ -57,6 +64,10 @@ class News:
         item = msgspec.json.encode((self.node, kind, subject, value))
         return ("XADD", self.key, "MAXLEN", "~", LENGTH, "*", "v", item)
 
+    def hurry(self) -> None:
+        """What is being read is urgent, so more of it may be."""
+        self._hurries = True
+
     async def keep_reading(self) -> None:
         """Read news as they come, until cancelled."""
         while True:
@@ -66,15 +77,24 @@ class News:
 
     async def _read(self) -> None:
         """Read a page, and wait for news if there are none yet."""
-        for name, item in await self._store.follow(self.key, self._last):
+        self._hurries = False
+        found = await self._store.follow(self.key, self._last)
+        for name, item in found:
             self._last = name
-            node, kind, subject, value = msgspec.json.decode(item, type=tuple[str, str, str, str])
-            if node != self.node and (read := self._readers.get(kind)):
+            if item.startswith(self._own):
+                continue
+            _, kind, subject, value = _decode(item)
+            if read := self._readers.get(kind):
                 id = id_of(name)
                 read(Item(id, subject, value, max(0.0, self._clock() - id[0] / 1000)))
+        if found and len(found) < PAGE and not self._hurries:
+            await asyncio.sleep(PAUSE)
 
 
 def id_of(text: str) -> Id:
     """The place of an entry in the stream: milliseconds, and a number within them."""
     milliseconds, _, number = text.partition("-")
     return int(milliseconds), int(number)
+
+
+_decode = msgspec.json.Decoder(tuple[str, str, str, str]).decode

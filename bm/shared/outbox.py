@@ -1,19 +1,20 @@
 """What this node tells the store, in order and without keeping anybody waiting.
 
-Whatever was put while a batch is under way goes out with the next one. While the store is away everything waits, within
-a bound: beyond it the oldest goes, which costs a little of what other nodes would have known.
+A batch costs about as much as one command, so commands gather as long as they may. While the store is away everything
+waits, within a bound: beyond it the oldest goes, which costs a little of what other nodes would have known.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from bm.shared.client import LIMIT
-from bm.shared.store import Command, Store, StoreAway
+from bm.shared.client import LIMIT, Command
+from bm.shared.store import Store, StoreAway
 
 MOST = 20_000
 MOST_BYTES = 16 * 1024 * 1024
@@ -21,12 +22,16 @@ MOST_BYTES = 16 * 1024 * 1024
 BATCH = 500
 BATCH_BYTES = 1024 * 1024
 """Commands that are sent together, and their bytes: the store must take them within its limit."""
-GATHER = 0.025
-"""Seconds for which commands that are not urgent are gathered: a batch costs about as much as one command."""
+GATHER = 0.1
+"""Seconds for which commands are gathered that no request waits for: a batch costs about as much as one command."""
+SOON = 0.005
+"""Seconds between two batches that are to go out soon."""
 SETTLE = 0.25
 """Seconds that a response waits at most for what other nodes will need."""
 
 Answered: TypeAlias = Callable[[Any], None]
+Urgency = Literal["now", "soon", "later"]
+"""When a command goes out: at once, together with those of some milliseconds, or when many have gathered."""
 
 
 class _Entry(NamedTuple):
@@ -46,6 +51,7 @@ class Outbox:
         self._waiting: deque[_Entry] = deque()
         self._filled = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._sent_at = -math.inf
         self._put = self._sent = self._bytes = self.dropped = 0
         self._settling: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -54,7 +60,7 @@ class Outbox:
         command: Command | Callable[[], Command | None],
         answered: Answered | None = None,
         *,
-        urgent: bool = False,
+        urgency: Urgency = "later",
     ) -> int:
         """Send a command. `answered` is called with the store's answer. Gives the command's number, for `settled`."""
         entry = _Entry(command, answered, _size(command) if isinstance(command, tuple) else 0)
@@ -63,11 +69,22 @@ class Outbox:
         self._put += 1
         while (len(self._waiting) > self._most or self._bytes > self._most_bytes) and self._drops_one():
             self.dropped += 1
-        if urgent:
-            self._filled.set()
-        elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GATHER, self._filled.set)
+        self._hurry(urgency)
         return self._put
+
+    def _hurry(self, urgency: Urgency) -> None:
+        """Have the next batch go out by then."""
+        if self._filled.is_set():
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        due = now if urgency == "now" else self._sent_at + SOON if urgency == "soon" else now + GATHER
+        if due <= now:
+            self._filled.set()
+        elif self._timer is None or due < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(due, self._filled.set)
 
     def _drops_one(self) -> bool:
         """Drop the oldest command; false if there is none. A function stays: it is put once, and what it will tell is
@@ -90,7 +107,7 @@ class Outbox:
         """Return once the store has answered the command, or after a short time; at once while it is away."""
         if self._sent >= number or self._store.is_away:
             return
-        self._filled.set()
+        self._hurry("soon")
         future = asyncio.get_running_loop().create_future()
         self._settling.append((number, future))
         with suppress(TimeoutError):
@@ -105,6 +122,7 @@ class Outbox:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
+            self._sent_at = asyncio.get_running_loop().time()
             await self._send()
 
     async def flush(self) -> None:
@@ -116,7 +134,9 @@ class Outbox:
                 await self._send()
 
     async def _send(self) -> None:
-        while self._waiting:
+        """Send what waits now. What is put meanwhile goes when its own time has come."""
+        upto = self._put
+        while self._waiting and self._sent < upto:
             batch = self._take()
             await self._deliver(batch)
             self._sent += len(batch)

@@ -13,6 +13,7 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,18 @@ from redis.exceptions import NoScriptError
 from bm.config.schema import Shared
 from bm.config.shared import read_store
 from bm.errors import BmError, ConfigError
-from bm.shared.client import FAILURES, LIMIT, close, connect, explained, is_disturbance, is_temporary, unless_cancelled
+from bm.shared.client import (
+    FAILURES,
+    LIMIT,
+    Command,
+    Lines,
+    Word,
+    close,
+    connect,
+    explained,
+    is_disturbance,
+    is_temporary,
+)
 from bm.tasks import note
 
 FORMAT: Final = 1
@@ -41,14 +53,14 @@ AT_ONCE: Final = 16
 FOLLOW: Final = 1.0
 """Seconds that a read of a stream waits for an entry."""
 
+PAGE: Final = 1_000
+"""Entries of a stream that are read at once."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 2.0
 """Seconds between two looks for a store that is away."""
 
 _NOTE: Final = "the shared store"
 _log = logging.getLogger("bm")
-
-Word = bytes | str | int | float
-Command = tuple[Word, ...]
 
 
 class StoreAway(BmError):
@@ -59,11 +71,6 @@ class Script(msgspec.Struct, frozen=True):
     """A Lua script that the store runs as one step. Make it once, as a constant."""
 
     text: str
-
-    @property
-    def digest(self) -> str:
-        """How the store names it."""
-        return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     def command(self, keys: Sequence[str], arguments: Sequence[Word] = ()) -> Command:
         """The command that runs it, whether or not the store knows it. `keys` are all keys that it touches."""
@@ -77,7 +84,7 @@ class Store:
         self.name = settings.name
         self._address, self._limit = read_store(settings.url), limit
         self._client = connect(self._address, limit=limit)
-        self._follower = connect(self._address, limit=limit + FOLLOW)
+        self._lines = Lines(self._client)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._reason = self.remedy = ""
         self._since = 0.0
@@ -114,8 +121,9 @@ class Store:
         limit = time.monotonic() + START
         while True:
             try:
-                await self._check()
-                await self._warn_of_eviction()
+                async with asyncio.timeout(self._limit):
+                    await self._check()
+                    await self._warn_of_eviction()
                 return
             except FAILURES as error:
                 if not is_temporary(error) or time.monotonic() > limit:
@@ -127,7 +135,6 @@ class Store:
         self._reason = self._reason or "this node has left"
         self._here.clear()
         await close(self._client)
-        await close(self._follower)
 
     async def command(self, *words: Word) -> Any:
         """Send a command, and give redis-py's form of its result, with bytes for texts.
@@ -140,7 +147,8 @@ class Store:
             if self.is_away:
                 raise StoreAway(self._reason)
             try:
-                return await unless_cancelled(self._client.execute_command(*words))
+                async with asyncio.timeout(self._limit):
+                    return await self._client.execute_command(*words)
             except FAILURES as error:
                 if is_disturbance(error):
                     raise self._gone(error) from None
@@ -158,16 +166,28 @@ class Store:
     async def _together(self, commands: Sequence[Command]) -> list[Any]:
         if self.is_away:
             raise StoreAway(self._reason)
-        pipeline = self._client.pipeline(transaction=False)
-        for words in commands:
-            pipeline.execute_command(*words)
         try:
-            results: list[Any] = await unless_cancelled(pipeline.execute(raise_on_error=False))
+            async with asyncio.timeout(self._limit):
+                results = await self._exchange(commands)
         except FAILURES as error:
             raise self._gone(error) from None
         for result in results:
             if isinstance(result, Exception) and is_disturbance(result):
                 raise self._gone(result)
+        return results
+
+    async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        """Send commands together. A script that the store may know is named by its digest."""
+        if self._address.form == "cluster":
+            # redis-py sends no digests together there.
+            return await self._lines.exchange(commands)
+        results = await self._lines.exchange([_named(words) for words in commands])
+        unknown = [at for at, result in enumerate(results) if isinstance(result, NoScriptError)]
+        if unknown:
+            # The first of a script makes the store know it.
+            again = await self._lines.exchange([commands[at] for at in unknown])
+            for at, result in zip(unknown, again, strict=True):
+                results[at] = result
         return results
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Word] = ()) -> Any:
@@ -177,10 +197,10 @@ class Store:
             StoreAway: the store cannot be asked now. The script may have run nevertheless.
             RedisError: the script has failed.
         """
-        try:
-            return await self.command("EVALSHA", script.digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            return await self.command(*script.command(keys, arguments))
+        (result,) = await self.batch([script.command(keys, arguments)])
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     async def get(self, key: str) -> bytes | None:
         """A value, unless it has expired or never was.
@@ -200,7 +220,7 @@ class Store:
         id: bytes = await self.command("XADD", key, "*", "v", value)
         return id.decode()
 
-    async def read(self, key: str, after: str = "0-0", count: int = 1_000) -> list[tuple[str, bytes]]:
+    async def read(self, key: str, after: str = "0-0", count: int = PAGE) -> list[tuple[str, bytes]]:
         """The entries of a stream after the one with this id, the oldest first: ids and values.
 
         Raises:
@@ -216,9 +236,10 @@ class Store:
         """
         if self.is_away:
             raise StoreAway(self._reason)
-        words = ("XREAD", "COUNT", 1_000, "BLOCK", int(FOLLOW * 1000), "STREAMS", key, after)
+        words = ("XREAD", "COUNT", PAGE, "BLOCK", int(FOLLOW * 1000), "STREAMS", key, after)
         try:
-            found = await unless_cancelled(self._follower.execute_command(*words))
+            async with asyncio.timeout(self._limit + FOLLOW):
+                found = await self._client.execute_command(*words)
         except FAILURES as error:
             raise self._gone(error) from None
         return _entries(found[0][1]) if found else []
@@ -258,7 +279,8 @@ class Store:
     async def _return(self) -> None:
         """Use the store again, if it can be."""
         try:
-            await self._check()
+            async with asyncio.timeout(self._limit):
+                await self._check()
         except FAILURES as error:
             self._reason = explained(error)[0]
             return
@@ -316,6 +338,17 @@ class Store:
             )
             _log.warning("%s", words)
             note("the policy of the shared store", words)
+
+
+def _named(words: Command) -> Command:
+    """A command, with the digest of a script in place of its text."""
+    return ("EVALSHA", _digest(words[1]), *words[2:]) if words[0] == "EVAL" else words
+
+
+@cache
+def _digest(script: str) -> str:
+    """How the store names a script."""
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 def digest(text: str) -> str:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from bm.accounts.quota import MINUTE, UNITS, WINDOWS, Gauge, Meter, Unit, Window
+from bm.shared.client import Command
 from bm.shared.news import TELL, Item, News
 from bm.shared.outbox import Outbox
-from bm.shared.store import Command, Script, Store, digest, milliseconds
+from bm.shared.store import Script, Store, digest, milliseconds
 
 KEEP_LIMITS = 7 * 86_400.0
 """Seconds for which a learnt limit is remembered without being used."""
@@ -45,13 +46,16 @@ for at, window in ipairs({'minute', 'day'}) do
   for learnt = 11, #ARGV, 5 do
     if ARGV[learnt] == window then
       local unit, limit, left, ends = ARGV[learnt + 1], ARGV[learnt + 2], ARGV[learnt + 3], ARGV[learnt + 4]
-      redis.call('HSET', limits, window .. ':' .. unit, limit)
+      if redis.call('HGET', limits, window .. ':' .. unit) ~= limit then
+        redis.call('HSET', limits, window .. ':' .. unit, limit)
+        matters = true
+      end
       redis.call('PEXPIRE', limits, ARGV[8])
       if left ~= '' then
+        if tonumber(redis.call('HGET', used, unit) or 0) * 2 >= tonumber(limit) then matters = true end
         redis.call('HSET', used, unit, math.max(0, limit - left))
         redis.call('PEXPIRE', used, ends)
       end
-      matters = true
     end
   end
   state[#state + 1] = redis.call('PTTL', used)
@@ -141,11 +145,10 @@ class Usage:
         change = self._waiting.get(subject)
         if change is None:
             change = self._waiting[subject] = _Change(since=time.monotonic(), learnt={})
-            left = meter.left(model, time.monotonic())
             self._outbox.put(
                 lambda: self._command(subject),
                 lambda state: self._answered(subject, state),
-                urgent=left is not None and left < NEAR * self.nodes,
+                urgency="now" if self._is_near(meter, model) else "later",
             )
         return change
 
@@ -172,6 +175,14 @@ class Usage:
 
     def _hear(self, item: Item) -> None:
         self._take(item.subject, item.value, item.age)
+        quota, _, model = item.subject.rpartition("\0")
+        if (meter := self._meter_of(quota)) is not None and self._is_near(meter, model):
+            self._news.hurry()
+
+    def _is_near(self, meter: Meter, model: str) -> bool:
+        """Whether so little is left that each node has to know at once what the others use."""
+        left = meter.left(model, time.monotonic())
+        return left is not None and left < NEAR * self.nodes
 
     def _take(self, subject: str, state: str, age: float) -> None:
         """Take over what all nodes have used, as of so many seconds ago, unless something later is known."""

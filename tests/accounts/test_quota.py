@@ -149,18 +149,24 @@ def test_seconds_until_the_daily_reset(utc: str, hours: float) -> None:
     assert quota.seconds_to_reset(utc_time(utc)) == hours * HOUR
 
 
+def forget_zone() -> None:
+    """What is known of the time zone."""
+    quota._zone.cache_clear()
+    quota._midnight.cache_clear()
+
+
 def test_without_a_time_zone_database_the_reset_is_never_too_early(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> None:
         raise ZoneInfoNotFoundError(name)
 
     summer, winter = utc_time("2026-07-15T20:00"), utc_time("2026-01-15T20:00")
     known = quota.seconds_to_reset(summer), quota.seconds_to_reset(winter)
-    quota._zone.cache_clear()
+    forget_zone()
     monkeypatch.setattr(quota, "ZoneInfo", missing)
     try:
         assert (quota.seconds_to_reset(summer), quota.seconds_to_reset(winter)) == (known[0] + HOUR, known[1])
     finally:
-        quota._zone.cache_clear()
+        forget_zone()
 
 
 def test_the_local_day() -> None:

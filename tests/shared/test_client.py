@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import (
@@ -21,7 +19,7 @@ from redis.exceptions import (
 )
 
 from bm.config.shared import read_store
-from bm.shared.client import Client, close, connect, explained, is_disturbance, is_temporary, unless_cancelled
+from bm.shared.client import Client, close, connect, explained, is_disturbance, is_temporary
 
 
 def of_cluster(cause: Exception) -> RedisClusterException:
@@ -74,18 +72,3 @@ async def test_each_form_of_an_address_makes_a_client_without_connecting(url: st
     client = connect(read_store(url))
     assert type(client) is kind
     await close(client)
-
-
-async def test_a_cancellation_is_not_lost_with_a_reply() -> None:
-    async def lost() -> int:
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            return 1
-        return 0
-
-    task = asyncio.ensure_future(unless_cancelled(lost()))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task

@@ -20,8 +20,9 @@ from bm.keys.common import Answer, Ask
 from bm.keys.key import Key
 from bm.keys.spending import Budget, Hold, Scope, Spending, Used
 from bm.shared import limits
+from bm.shared.client import Word
 from bm.shared.limits import SharedLimits
-from bm.shared.store import Script, Store, StoreAway, Word
+from bm.shared.store import Script, Store, StoreAway
 from bm.tasks import failures
 from tests.support.valkey import Valkey
 

@@ -31,6 +31,7 @@ async def test_all_others_hear_what_a_node_says(valkey: Valkey) -> None:
         own, other, third = heard(a), heard(b), heard(c)
         say(a, "x", "1")
         say(a, "x", "2", kind="unknown")
+        await a.settled()
         say(b, "y", "3")
         await until(lambda: third == ["x=1", "y=3"])
         await until(lambda: (own, other) == (["y=3"], ["x=1"]))

@@ -113,6 +113,20 @@ async def test_large_values_are_not_sent_together() -> None:
     assert store.batches == [1, 1, 1]
 
 
+async def test_what_is_put_while_a_batch_is_under_way_waits_for_its_own_time() -> None:
+    class Answering(Slow):
+        async def batch(self, commands: Any) -> list[Any]:
+            outbox.put(("SET", "next", 2))
+            return await super().batch(commands)
+
+    store = Answering()
+    outbox = Outbox(store)
+    outbox.put(("SET", "first", 1))
+    await outbox.flush()
+    assert store.sent == [("SET", "first", 1)]
+    assert outbox.waiting == 1
+
+
 async def test_a_node_that_ends_sends_what_waits(valkey: Valkey) -> None:
     async with opened(valkey.url) as store:
         outbox = Outbox(store)

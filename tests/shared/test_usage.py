@@ -87,6 +87,16 @@ async def test_the_word_of_the_service_counts_on_all_nodes(valkey: Valkey) -> No
         await until(lambda: a.minute() == (1, 100) or b.minute() == (1, 100))
 
 
+async def test_what_a_service_says_is_news_where_it_is_new_or_half_is_used(valkey: Valkey) -> None:
+    async with nodes(valkey.url, "a") as (node,):
+        a, lengths = counting(node), list[int]()
+        for left in (90, 80, 40, 95, 94):
+            a.learn(100, left=left, resets=30)
+            await node.settled()
+            lengths.append(await node.store.command("XLEN", node.news.key))
+    assert lengths == [1, 1, 2, 3, 3]
+
+
 async def test_a_refused_request_has_used_nothing_unless_the_limit_was_reached(valkey: Valkey) -> None:
     async with nodes(valkey.url, "a", "b") as found:
         a, b = map(counting, found)
