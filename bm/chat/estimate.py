@@ -22,7 +22,7 @@ def estimate(request: ChatRequest) -> int:
     """The tokens of the prompt: system, turns with their media, tools. Good to a fifth for text."""
     size = sum(_text(part.text) for part in request.system)
     for turn in request.turns:
-        size += _PER_TURN + sum(_part(part) for part in turn.parts)
+        size += _PER_TURN + sum([_part(part) for part in turn.parts])
     for tool in request.tools:
         schema = len(msgspec.json.encode(tool.schema)) if tool.schema else 0
         size += _PER_TOOL + (len(tool.name) + len(tool.description) + schema) / _BYTES_PER_TOKEN
@@ -40,17 +40,19 @@ def countable(request: ChatRequest) -> bool:
 
 
 def _text(text: str) -> float:
-    return len(text.encode("utf-8", "surrogatepass")) / _BYTES_PER_TOKEN
+    return (len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))) / _BYTES_PER_TOKEN
 
 
 def _part(part: Part) -> float:
+    if type(part) is Text:
+        return _text(part.text)
     match part:
         case Text(text=text) | Thinking(text=text) | Refusal(text=text):
             return _text(text)
         case ToolCall(name=name, arguments=arguments):
             return _text(name) + len(msgspec.json.encode(arguments)) / _BYTES_PER_TOKEN
         case ToolResult(parts=parts):
-            return sum(_part(each) for each in parts)
+            return sum([_part(each) for each in parts])
         case Media():
             return _media(part)
         case Opaque(raw=raw):

@@ -121,7 +121,7 @@ class ToolResult(msgspec.Struct, frozen=True):
     @property
     def texts(self) -> list[str]:
         """What it says in words, piece by piece."""
-        spoken = (each for each in self.parts if not isinstance(each, Media))
+        spoken = [each for each in self.parts if not isinstance(each, Media)]
         return [said for each in spoken if (said := each.text if isinstance(each, Text) else each.summary)]
 
 

@@ -211,9 +211,10 @@ def media_of(request: ChatRequest) -> Iterator[Media]:
     """All media of the conversation, including those in tool results."""
     for turn in request.turns:
         for part in turn.parts:
-            yield from (
-                each for each in (part.parts if isinstance(part, ToolResult) else (part,)) if isinstance(each, Media)
-            )
+            if isinstance(part, ToolResult):
+                yield from [each for each in part.parts if isinstance(each, Media)]
+            elif isinstance(part, Media):
+                yield part
 
 
 def _note(media: Media) -> Text:

@@ -87,6 +87,9 @@ def string(body: Json, key: str, place: str = "") -> str:
 
 def required_string(body: Json, key: str, place: str = "") -> str:
     """A string that must be there, and may be empty."""
+    value = body.get(key)
+    if isinstance(value, str):
+        return value
     value = string(body, key, place)
     if not value and member(body, key) is None:
         raise mismatch(join(place, key), "a string", None)

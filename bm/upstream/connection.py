@@ -110,8 +110,9 @@ class Connection(asyncio.Protocol):
         elif len(body) <= _JOINED:
             self._transport.write(head + body)
         else:
-            self._transport.write(head)
-            self._unsent = memoryview(body)
+            view = memoryview(body)
+            self._unsent = view[SLAB:]
+            self._transport.writelines([head, view[:SLAB]])
             self._send_on()
 
     def _send_on(self) -> None:

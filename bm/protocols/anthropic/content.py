@@ -48,7 +48,7 @@ def decode_content(content: Any, place: str, unread: reading.Unread) -> tuple[Pa
     if content is not None and not isinstance(content, list):
         raise reading.mismatch(place, "a string or an array", content)
     for number, block in enumerate(content or ()):
-        part = decode_block(block, f"{place}[{number}]", unread)
+        part = _bare_text(block) or decode_block(block, f"{place}[{number}]", unread)
         if isinstance(part, Thinking):
             kept, about, carried = _unwrapped(part)
             if carried is not None and about == PREVIOUS and parts:
@@ -61,6 +61,13 @@ def decode_content(content: Any, place: str, unread: reading.Unread) -> tuple[Pa
             part, pending = signed(part, pending), None
         parts.append(part)
     return tuple(parts)
+
+
+def _bare_text(block: Any) -> Text | None:
+    """A block of text and nothing else, as most are."""
+    if type(block) is dict and len(block) == 2 and block.get("type") == "text" and type(block.get("text")) is str:
+        return Text(block["text"])
+    return None
 
 
 def _unwrapped(part: Thinking) -> tuple[Thinking | None, str, Signature | None]:

@@ -160,7 +160,9 @@ def _has_items(node: Json) -> bool:
     """Whether `_with_items` leaves the node and those inside it as they are."""
     if "type" in node and ("anyOf" in node or (_is_array(node) and not isinstance(node.get("items"), dict | bool))):
         return False
-    return all(_has_items(inner) for inner in repair.inner_schemas(node) if isinstance(inner, dict))
+    if repair.STRUCTURAL.isdisjoint(node):
+        return True
+    return all([_has_items(inner) for inner in repair.inner_schemas(node) if isinstance(inner, dict)])
 
 
 def _with_items(node: Json) -> Json:
