@@ -73,8 +73,9 @@ def move(
 
     paths = admin.here()
     files, database = FileVault(paths), _database(paths)
-    daemon = admin.running(paths) if remove else None
-    if daemon and admin.ask_daemon(paths, daemon, "GET", "/admin/status").get("vault") != database.place:
+    daemon = admin.running(paths)
+    lags = daemon and admin.ask_daemon(paths, daemon, "GET", "/admin/status").get("vault") != database.place
+    if remove and lags:
         raise UsageError("the daemon still uses the files: bm restart first")
     done = copied(files, database)
     for reason in done.left_out:
@@ -83,6 +84,8 @@ def move(
     render.line(f"{done.accounts} accounts and {done.keys} keys copied to {database.place}{there}")
     if remove:
         render.line(f"{remove_moved(files, database)} removed from {paths.accounts.name} and {paths.keys.name}")
+    elif lags:
+        render.note("the daemon still uses the files: bm restart, then bm accounts move --remove")
     elif done.accounts + done.keys + done.present:
         render.note(f"{paths.accounts} still holds the accounts, which are no longer used: bm accounts move --remove")
     admin.reload(paths)

@@ -88,7 +88,9 @@ def test_the_files_are_kept_until_the_daemon_uses_the_database(bm: Bm, paths: Pa
     ran = bm("accounts", "move", "--remove")
     assert (ran.code, "the daemon still uses the files: bm restart first" in ran.err) == (2, True)
     assert f"note: accounts and keys are used from {place_of(database)} after: bm restart" in bm("status").err
-    assert bm("accounts", "move").code == bm("restart").code == bm("accounts", "move", "--remove").code == 0
+    ran = bm("accounts", "move")
+    assert ran.err == "the daemon still uses the files: bm restart, then bm accounts move --remove\n"
+    assert ran.code == bm("restart").code == bm("accounts", "move", "--remove").code == 0
     assert "bm restart" not in bm("status").err
     assert [row["name"] for row in bm("accounts", "--json").json["accounts"]] == ["one"]
 
