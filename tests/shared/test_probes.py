@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+import httpx
 import pytest
 
 from bm.accounts.cooldowns import LONG as LONG_COOLDOWN
@@ -12,8 +14,10 @@ from bm.accounts.pool import Pool
 from bm.gateway.account_updates import AccountUpdates
 from bm.gateway.record import Record
 from bm.shared.probes import Probes
+from bm.simulator import Rule, Simulator
 from tests.accounts.build import apply, credential, target
 from tests.shared.nodes import nodes
+from tests.support.daemon import daemon
 from tests.support.valkey import Valkey
 from tests.support.waiting import LONG, until
 
@@ -79,3 +83,25 @@ async def test_without_the_store_each_node_probes_for_itself(fresh: Valkey) -> N
         await until(lambda: probes.may_probe(PLACE))
         probes.begun(PLACE)
         probes.ended(PLACE)
+
+
+def test_a_request_that_may_probe_is_sent_and_not_refused(bm_home: Path, valkey: Valkey) -> None:
+    """There is one account, whose known limit is used up: the service's word counts, so each request asks it."""
+    with Simulator() as simulator:
+        left = {"x-ratelimit-limit-requests": "2", "x-ratelimit-remaining-requests": "1"}
+        simulator.script(Rule(headers=left), Rule(times=None))
+        config = f"""
+[pool]
+max_wait = 0
+[gemini]
+base_url = "{simulator.url}"
+[shared]
+url = "{valkey.url}"
+node = "a"
+"""
+        with daemon(bm_home, config, {"one": "key-of-the-account-one"}) as running:
+            url = f"{running.url}/v1beta/models/gemini-2.5-flash:generateContent"
+            body = {"contents": [{"parts": [{"text": "hello"}]}]}
+            statuses = [httpx.post(url, json=body, headers=running.headers, timeout=30).status_code for _ in range(8)]
+    # The store may once be slower than a request waits.
+    assert statuses.count(200) >= 7, statuses
