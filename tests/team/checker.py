@@ -90,14 +90,28 @@ def share_served(history: History) -> float:
     return served / optimum if optimum else 1.0
 
 
-def _served(history: History) -> tuple[int, float]:
+def shares_of_accounts(history: History) -> list[float]:
+    """The part of its quota that each account has served as long as nothing broke. Windows begin with a call, so it may
+    be more than all of it."""
+    end, windows = _calm(history)
+    answered = Counter(each.account for each in _all(history, Called) if each.ends is None and each.at < end)
+    return [answered[account] / (quota * windows) for account, quota in history.terms.quotas.items()]
+
+
+def _calm(history: History) -> tuple[float, float]:
+    """The end of the time in which nothing broke, and how many windows of the quotas that was."""
     terms = history.terms
     end = min((each.at for each in _all(history, Changed)), default=terms.ended)
+    return end, max(1.0, (end - terms.began) / terms.window)
+
+
+def _served(history: History) -> tuple[int, float]:
+    terms = history.terms
+    end, windows = _calm(history)
     lost = {each.request for each in _all(history, Lost)}
     asked = {each.request for each in _all(history, Asked) if each.at < end} - lost
     refused = {each.request for each in _all(history, Answered) if each.status == 400}
     served = sum(each.status == 200 and each.request in asked for each in _all(history, Answered))
-    windows = max(1.0, (end - terms.began) / terms.window)
     return served, min(len(asked - refused), sum(terms.quotas.values()) * windows)
 
 

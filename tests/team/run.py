@@ -20,7 +20,7 @@ import msgspec
 from bm.loop import runner
 from tests.support.postgres import Server as Database
 from tests.support.postgres import server
-from tests.team.checker import CHECKS, check, share_served
+from tests.team.checker import CHECKS, check, share_served, shares_of_accounts
 from tests.team.clients import BUDGETED_OF, Clients
 from tests.team.cluster import ANSWER, MOST, NODES, PROMPT, Cluster, Node
 from tests.team.history import Answered, Asked, Called, Changed, Event, History, Known, Lost, Recorded, Spent, Terms
@@ -161,6 +161,7 @@ def figures(history: History) -> str:
     kinds = Counter(type(each) for each in history.events)
     statuses = Counter(each.status for each in history.events if isinstance(each, Answered))
     left = sum(isinstance(each, Lost) and not each.node for each in history.events)
+    shares = shares_of_accounts(history)
     rows = [
         ("seconds", f"{history.terms.ended - history.terms.began:.0f}"),
         ("requests", f"{kinds[Asked]}"),
@@ -171,6 +172,7 @@ def figures(history: History) -> str:
         ("of them refused", f"{sum(isinstance(each, Called) and each.ends is not None for each in history.events)}"),
         ("rows of the ledger", f"{kinds[Recorded]}"),
         ("served of what could be, before anything broke", f"{share_served(history):.1%}"),
+        ("by each account, of its quota", f"{min(shares):.0%} to {max(shares):.0%}"),
         ("parts that went away", f"{sum(isinstance(e, Changed) and e.state == 'away' for e in history.events)}"),
     ]
     return "\n".join(["| figure | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])

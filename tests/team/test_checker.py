@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import pytest
 
-from tests.team.checker import CHECKS, check
+from tests.team.checker import CHECKS, check, share_served, shares_of_accounts
 from tests.team.history import Answered, Asked, Called, Changed, Event, History, Known, Lost, Recorded, Spent, Terms
 
 NODES = ("n0", "n1", "n2")
@@ -163,6 +163,11 @@ def test_what_had_not_reached_the_disk_of_a_node_that_dies_may_be_missing() -> N
     events = without(row("r1"))
     assert faults(events, Changed(1.9, "n1", "away"), Changed(2.5, "n1", "up")) == []
     assert faults(events, Changed(2.5, "n1", "away"), Changed(3.0, "n1", "up")) != []
+
+
+def test_what_was_served_of_what_could_be() -> None:
+    history = History(TERMS, tuple(good()))
+    assert (share_served(history), shares_of_accounts(history)) == (1.0, [9 / 30, 3 / 30])
 
 
 def test_an_account_that_has_nothing_left_is_a_reason_to_go_to_another() -> None:
