@@ -198,7 +198,8 @@ def main() -> int:
         print(f"No network namespaces ({why}): on loopback, where a partition cuts a node from the store only.")
     else:
         print("Each node is in a network namespace: a partition cuts it from store and database, or from everything.")
-    # Whoever ends a run ends its processes.
+    # Whoever ends a run ends its processes, also where it was started with `&`, which ignores the other signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     plan = Plan(
         seconds=options.seconds,
