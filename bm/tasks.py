@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
@@ -46,6 +47,38 @@ class Work:
     def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
+
+
+class WakeUp:
+    """Wakes a loop at the earliest of the times that were set."""
+
+    def __init__(self) -> None:
+        self._rings = asyncio.Event()
+        self._timer: asyncio.Handle | None = None
+        self._due = math.inf
+
+    def set(self, due: float = -math.inf) -> None:
+        """Wake the loop at a time by the event loop's clock; at once if that has passed."""
+        if self._rings.is_set() or due >= self._due:
+            return
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            self._timer.cancel()
+        if due <= loop.time():
+            self._rings.set()
+        else:
+            self._timer, self._due = loop.call_at(due, self._rings.set), due
+
+    def reset(self) -> None:
+        """What was set until now is seen to."""
+        self._rings.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._due = None, math.inf
+
+    async def wait(self) -> None:
+        """Return when the time has come."""
+        await self._rings.wait()
 
 
 def report(name: str, error: BaseException, consequence: str = "") -> None:

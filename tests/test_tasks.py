@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from bm import tasks
-from bm.tasks import spawn
+from bm.loop import runner
+from bm.tasks import WakeUp, spawn
 
 
 async def test_a_task_without_references_runs_to_its_end() -> None:
@@ -74,3 +77,26 @@ async def test_a_loop_ends_when_it_is_cancelled() -> None:
     task.cancel()
     async with asyncio.timeout(5):
         await ended.wait()
+
+
+@pytest.mark.parametrize("loop", [asyncio.Runner, runner])
+def test_a_loop_is_woken_at_the_earliest_time_and_once(loop: Callable[[], asyncio.Runner]) -> None:
+    async def run() -> list[str]:
+        wake, now = WakeUp(), asyncio.get_running_loop().time()
+        seen = []
+        # The timers of uvloop differ in type when less than half a millisecond is left.
+        for due in (now + 60, now + 0.0003, now + 0.0002, now + 60):
+            wake.set(due)
+        await asyncio.wait_for(wake.wait(), 2)
+        seen.append("early")
+        wake.reset()
+        wake.set(now + 60)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), 0.01)
+            seen.append("too early")
+        wake.set(now)
+        await asyncio.wait_for(wake.wait(), 2)
+        return [*seen, "at once"]
+
+    with loop() as running:
+        assert running.run(run()) == ["early", "at once"]

@@ -23,7 +23,7 @@ from bm.keys.bucket import Rate
 from bm.keys.common import Answer, Ask
 from bm.keys.spending import Budget, Spending
 from bm.shared.store import Script, Store, StoreAway
-from bm.tasks import note
+from bm.tasks import WakeUp, note
 
 _SCRIPT: Final = Script(Path(__file__).with_suffix(".lua").read_text(encoding="utf-8"))
 BEAT: Final = 1.0
@@ -32,8 +32,8 @@ LAPSE: Final = 10.0
 """Seconds after which reservations of a node that is not heard of any more are released."""
 PATIENCE: Final = 1.0
 """Seconds that a request waits for the store before it counts as away."""
-_GAP = 0.003
-"""Seconds between two calls for what requests ask: a call costs about as much as one request's part in it."""
+_GAP = 0.008
+"""Seconds between two calls for what requests ask: most of what a call costs is the call, not what is in it."""
 _SOON = 0.02
 """Seconds in which what requests have settled is gathered before the store learns it."""
 _MOST_LOOKED_AT = 100
@@ -137,8 +137,7 @@ class SharedLimits:
         self._numbers = 0
         self._corrections: dict[str, tuple[float, _Correction]] = {}
         self._pending: list[tuple[Ask, asyncio.Future[Answer]]] = []
-        self._wake = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._wake = WakeUp()
         self._stepped = -math.inf
         self._looked_at, self._among = 0, 1
         self._searched = self._looked = -math.inf
@@ -155,7 +154,7 @@ class SharedLimits:
             return Answer(away=True)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._pending.append((ask, future))
-        self._tell_in(self._stepped + _GAP - future.get_loop().time())
+        self._wake.set(self._stepped + _GAP)
         return await future
 
     def use(self, rate: Rate) -> None:
@@ -167,36 +166,20 @@ class SharedLimits:
 
     def tell(self) -> None:
         """Tell the store soon what requests have settled."""
-        self._tell_in(_SOON)
-
-    def _tell_in(self, seconds: float) -> None:
-        """Tell the store so soon, or sooner."""
-        loop = asyncio.get_running_loop()
-        if seconds <= 0:
-            self._wake.set()
-        elif self._timer is None or loop.time() + seconds < self._timer.when():
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = loop.call_later(seconds, self._wake.set)
+        self._wake.set(asyncio.get_running_loop().time() + _SOON)
 
     async def keep_in_step(self) -> None:
         """Tell and ask the store until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await self.step()
-            beat = loop.call_later(BEAT, self._wake.set)
-            try:
-                await self._wake.wait()
-            finally:
-                beat.cancel()
+            self._wake.set(loop.time() + BEAT)
+            await self._wake.wait()
 
     async def step(self) -> None:
         """Tell the store what is new, ask what is to be asked, and learn what all nodes have spent and hold."""
-        self._wake.clear()
+        self._wake.reset()
         self._stepped = asyncio.get_running_loop().time()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         asked, self._pending = self._pending, []
         try:
             call = self._call([ask for ask, _ in asked], time.time())

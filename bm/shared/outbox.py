@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from bm.shared.client import LIMIT, Command
 from bm.shared.store import Store, StoreAway
+from bm.tasks import WakeUp
 
 MOST = 20_000
 MOST_BYTES = 16 * 1024 * 1024
@@ -49,8 +50,7 @@ class Outbox:
     def __init__(self, store: Store, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
         self._store, self._most, self._most_bytes = store, most, most_bytes
         self._waiting: deque[_Entry] = deque()
-        self._filled = asyncio.Event()
-        self._timer: asyncio.TimerHandle | None = None
+        self._wake = WakeUp()
         self._sent_at = -math.inf
         self._put = self._sent = self._bytes = self.dropped = 0
         self._settling: list[tuple[int, asyncio.Future[None]]] = []
@@ -74,17 +74,8 @@ class Outbox:
 
     def _hurry(self, urgency: Urgency) -> None:
         """Have the next batch go out by then."""
-        if self._filled.is_set():
-            return
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        due = now if urgency == "now" else self._sent_at + SOON if urgency == "soon" else now + GATHER
-        if due <= now:
-            self._filled.set()
-        elif self._timer is None or due < self._timer.when():
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = loop.call_at(due, self._filled.set)
+        now = asyncio.get_running_loop().time()
+        self._wake.set(now if urgency == "now" else self._sent_at + SOON if urgency == "soon" else now + GATHER)
 
     def _drops_one(self) -> bool:
         """Drop the oldest command; false if there is none. A function stays: it is put once, and what it will tell is
@@ -117,11 +108,8 @@ class Outbox:
     async def keep_sending(self) -> None:
         """Send what is put, until cancelled."""
         while True:
-            await self._filled.wait()
-            self._filled.clear()
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            await self._wake.wait()
+            self._wake.reset()
             self._sent_at = asyncio.get_running_loop().time()
             await self._send()
 
