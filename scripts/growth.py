@@ -181,7 +181,7 @@ class Daemon:
                 request = self._request()
             head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200"):
-                raise SystemExit(f"{self.name} has answered {head.decode()}")
+                raise SystemExit(f"{self.name} has answered {head.decode()}{await reader.read(2000)!r}")
             if self.step.load.streams:
                 await reader.readuntil(b"\r\n0\r\n\r\n")
                 continue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import itertools
 import statistics
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from growth import ANSWER, Daemon, Load, Step, Upstream, daemon, message
 
 from bm.config.paths import Paths, make_folders
@@ -44,6 +46,24 @@ class Limiting(Upstream):
         """The next response."""
         limit, left, reset = HEADERS
         return message("HTTP/1.1 200 OK", ANSWER, limit.format(LIMIT), left.format(next(self.left)), reset)
+
+
+class Signing(Upstream):
+    """An upstream that signs every response, for the next turn on any node."""
+
+    numbers = itertools.count()
+
+    @property
+    def response(self) -> bytes:  # type: ignore[override]
+        """The next response."""
+        signature = base64.b64encode(b"%0300d" % next(self.numbers)).decode()
+        call = {"functionCall": {"name": "read", "args": {}}, "thoughtSignature": signature}
+        answer = msgspec.json.decode(ANSWER)
+        answer["candidates"][0]["content"]["parts"] = [call]
+        return message("HTTP/1.1 200 OK", msgspec.json.encode(answer))
+
+
+UPSTREAMS = {"none": Upstream, "reported": Limiting, "signed": Signing, "budgets": Upstream}
 
 
 class Done(NamedTuple):
@@ -110,8 +130,7 @@ def team(nodes: int, upstream: str, load: Load, *, budgets: bool, shares: bool) 
 
 async def measure(asked: argparse.Namespace, kind: str) -> None:
     """Measure teams of all sizes with one kind of limits, and print what they cost."""
-    made = Limiting if kind == "reported" else Upstream
-    server = await asyncio.get_running_loop().create_server(made, "127.0.0.1", 0, backlog=2048)
+    server = await asyncio.get_running_loop().create_server(UPSTREAMS[kind], "127.0.0.1", 0, backlog=2048)
     upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     load = Load(asked.requests, asked.connections, turns=asked.turns)
     with contextlib.ExitStack() as stack:
@@ -148,15 +167,14 @@ def main() -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(prog="scripts/bench --sharing", description=__doc__)
     parser.add_argument("--nodes", type=int, nargs="*", default=(1, 2, 3), help="in a team")
-    kinds = ("none", "reported", "budgets")
-    parser.add_argument("--limits", nargs="*", default=kinds, choices=kinds, help="that requests have")
+    parser.add_argument("--kinds", nargs="*", default=tuple(UPSTREAMS), choices=UPSTREAMS, help="of requests")
     parser.add_argument("--connections", type=int, default=16, help="to each node")
     parser.add_argument("--requests", type=int, default=1600, help="to each node in a round")
     parser.add_argument("--turns", type=int, default=20, help="requests of a conversation")
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     with runner() as run:
-        for kind in asked.limits:
+        for kind in asked.kinds:
             run.run(measure(asked, kind))
 
 
