@@ -55,17 +55,18 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
         self._set_for = self._due = _NEVER
         self._waiting: asyncio.Task[object] | None = None
+        self._later: Callable[[], float] | None = None
         self._expired = False
 
-    async def wait(self, due: float, work: Awaitable[Result]) -> Result:
-        """Await `work` in the current task, until `due` at the latest.
+    async def wait(self, due: float, work: Awaitable[Result], later: Callable[[], float] | None = None) -> Result:
+        """Await `work` in the current task, until `due` at the latest, or by then as long as `later` says.
 
         Raises:
             TimeoutError: it took longer, and was cancelled.
         """
         task = asyncio.current_task()
         assert task is not None
-        self._due, self._waiting, self._expired = due, task, False
+        self._due, self._later, self._waiting, self._expired = due, later, task, False
         if due < self._set_for:
             self._set(due)
         cancelled_before = task.cancelling()
@@ -78,10 +79,6 @@ class Deadline:
         finally:
             self._waiting = None
 
-    def extend(self, due: float) -> None:
-        """Wait longer. The timer is moved when it fires."""
-        self._due = max(self._due, due)
-
     def _set(self, due: float) -> None:
         self.close()
         if due < _NEVER:
@@ -91,6 +88,8 @@ class Deadline:
         self._timer, self._set_for = None, _NEVER
         if self._waiting is None:
             return
+        if self._later is not None:
+            self._due = max(self._due, self._later())
         if self._loop.time() < self._due:
             self._set(self._due)
             return
@@ -178,12 +177,10 @@ class Relay:
         if passed is None:
             self._response.unread(chunk)
             return False
+        now = self._last_item = self._last_content = self._running.heard = self._now()
         if passed:
             write(passed)
-            self._last_sent = self._now()
-        self._last_item = self._last_content = self._now()
-        self._running.hear()
-        self._deadline.extend(self._next_due()[1])
+            self._last_sent = now
         return True
 
     async def _break_off(self, failure: Failure) -> Failure:
@@ -354,7 +351,7 @@ class Relay:
             try:
                 if self._now() >= due + GRACE:
                     raise TimeoutError
-                return await self._deadline.wait(due, self._response.read_some())
+                return await self._deadline.wait(due, self._response.read_some(), lambda: self._next_due()[1])
             except TimeoutError:
                 name, due = self._next_due()
                 if self._now() < due:

@@ -101,7 +101,7 @@ class Pieces:
         if not self._known or not chunk.endswith(_END):
             return None
         data = self._tail + chunk
-        run = self._run(data)
+        run = self._single(data) or self._run(data)
         if run is None or len(run.data) < len(data):
             return None
         self._tail, self._misses = b"", 0
@@ -111,6 +111,14 @@ class Pieces:
         """What is kept of an event that is not complete, for the parser."""
         tail, self._tail, self._known = self._tail, b"", False
         return tail
+
+    def _single(self, data: bytes) -> Run | None:
+        """The run that one event is, as pieces mostly arrive. Line feeds between events are no part of a string."""
+        before, after = self._before, self._after
+        if len(data) < len(before) + len(after) or not (data.startswith(before) and data.endswith(after)):
+            return None
+        said = _text([data[len(before) : -len(after)]])
+        return Run(data, 1, PartDelta(self._index, said)) if said else None
 
     def _run(self, data: bytes) -> Run | None:
         before, after = self._before, self._after
