@@ -77,7 +77,7 @@ class Deadline:
                 raise TimeoutError from None
             raise
         finally:
-            self._waiting = None
+            self._waiting = self._later = None
 
     def _set(self, due: float) -> None:
         self.close()
