@@ -83,13 +83,14 @@ class Clients:
                 headers = {"x-api-key": self._cluster.keys[key], "content-type": "application/json"}
                 headers["x-session-id"] = conversation
                 callers[node.name] = Caller(node.service.url, headers)
-            self.events.append(Asked(time.monotonic(), number, node.name, conversation, key))
+            asked = Asked(time.monotonic(), number, node.name, conversation, key)
+            self.events.append(asked)
             try:
                 async with asyncio.timeout(PATIENCE):
                     await self._exchange(callers[node.name], node, number, protocol)
                 return
             except ConnectionRefusedError:
-                self.events.pop()
+                self.events.remove(asked)
                 continue
             except (Broken, OSError, TimeoutError) as error:
                 self._lose(number, node.name, repr(error))
