@@ -6,9 +6,8 @@ blocks and members below has no outline, and is searched for words instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cached_property
-from itertools import chain
+from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -16,7 +15,7 @@ from bm.chat.signature import MARK_BYTES
 from bm.errors import UNREADABLE
 from bm.protocols.anthropic.cache_control import are_legal
 from bm.protocols.anthropic.thinking import may_be_claudes
-from bm.protocols.words import MARK, OWN_SIGNATURE, THINKING, TOOL_CHOICE, TOOLS, Words
+from bm.protocols.words import DOCUMENT, IMAGE, MARK, OWN_SIGNATURE, THINKING, TOOL_CHOICE, TOOLS, Words, words_of
 
 _ABSENT = msgspec.Raw()
 _OWN = MARK_BYTES.decode()
@@ -32,6 +31,24 @@ class _Text(_Markable, tag="text"):
     text: msgspec.Raw = _ABSENT
 
 
+class _Media(_Markable):
+    """An image or a document. What its source holds, which may be blocks, is searched for words."""
+
+    source: msgspec.Raw = _ABSENT
+
+
+class _Image(_Media, tag="image"):
+    pass
+
+
+class _Document(_Media, tag="document"):
+    title: msgspec.Raw = _ABSENT
+
+
+class _Reference(_Markable, tag="tool_reference"):
+    tool_name: msgspec.Raw = _ABSENT
+
+
 class _Call(_Markable, tag="tool_use"):
     id: msgspec.Raw = _ABSENT
     name: msgspec.Raw = _ABSENT
@@ -40,7 +57,7 @@ class _Call(_Markable, tag="tool_use"):
 
 class _Result(_Markable, tag="tool_result"):
     tool_use_id: msgspec.Raw = _ABSENT
-    content: str | list[_Text] | None = None
+    content: str | list[_Text | _Image | _Document | _Reference] | None = None
     is_error: msgspec.Raw = _ABSENT
 
 
@@ -61,7 +78,7 @@ class _Tool(_Markable):
 
 class _Message(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     role: msgspec.Raw = _ABSENT
-    content: str | list[_Text | _Call | _Result | _Thinking] | None = None
+    content: str | list[_Text | _Image | _Document | _Call | _Result | _Thinking] | None = None
 
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
@@ -86,6 +103,7 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
     top_p: msgspec.Raw = _ABSENT
 
 
+_Block = TypeVar("_Block")
 _decode = msgspec.json.Decoder(_Request).decode
 
 
@@ -94,17 +112,30 @@ class Outline:
 
     def __init__(self, body: bytes, request: _Request) -> None:
         self.body, self.request = body, request
-        words = {MARK} if self._marked else set[bytes]()
-        signatures = self._signatures
-        if signatures or request.thinking:
-            words.add(THINKING)
-        if any(signature.startswith(_OWN) for signature in signatures):
-            words.add(OWN_SIGNATURE)
-        if request.tools:
-            words.add(TOOLS)
-        if request.tool_choice:
-            words.add(TOOL_CHOICE)
-        self.words: Words = words
+        self._marked: list[_Markable] = [
+            each for each in (*request.tools, *_listed(request.system)) if each.cache_control
+        ]
+        self._signatures: list[str] = []
+        media: list[_Media] = []
+        for block in self._blocks():
+            if isinstance(block, _Thinking):
+                self._signatures.append(block.signature)
+                continue
+            if block.cache_control:
+                self._marked.append(block)
+            if isinstance(block, _Media):
+                media.append(block)
+        self._inside: Words = words_of(b",".join([bytes(each.source) for each in media])) if media else frozenset()
+        found = {
+            IMAGE: any(isinstance(each, _Image) for each in media),
+            DOCUMENT: any(isinstance(each, _Document) for each in media),
+            MARK: bool(self._marked),
+            THINKING: bool(self._signatures or request.thinking),
+            OWN_SIGNATURE: any(signature.startswith(_OWN) for signature in self._signatures),
+            TOOLS: bool(request.tools),
+            TOOL_CHOICE: bool(request.tool_choice),
+        }
+        self.words: Words = self._inside | {word for word, held in found.items() if held}
 
     @property
     def beginning(self) -> list[msgspec.Raw]:
@@ -113,29 +144,15 @@ class Outline:
         first = next((at for at, each in enumerate(messages) if bytes(each.role) in (b"", b'"user"')), len(messages))
         return [msgspec.Raw(msgspec.json.encode(each)) for each in messages[: first + 2]]
 
-    @cached_property
-    def _blocks(self) -> list[_Text | _Call | _Result | _Thinking]:
-        """The blocks of the messages."""
-        contents = [message.content for message in self.request.messages]
-        return [block for content in contents if isinstance(content, list) for block in content]
-
-    @cached_property
-    def _signatures(self) -> list[str]:
-        return [block.signature for block in self._blocks if isinstance(block, _Thinking)]
-
-    @cached_property
-    def _marked(self) -> list[_Markable]:
-        """What has a cache mark, in the order of the prompt."""
-        system = self.request.system
-        found = chain(self.request.tools, system if isinstance(system, list) else (), self._markable())
-        return [each for each in found if each.cache_control]
-
-    def _markable(self) -> Iterator[_Markable]:
-        for block in self._blocks:
-            if isinstance(block, _Result) and isinstance(block.content, list):
-                yield from block.content
-            if not isinstance(block, _Thinking):
-                yield block
+    def _blocks(self) -> list[_Markable | _Thinking]:
+        """The blocks of the messages in the order of the prompt: those in a tool's result stand before it."""
+        blocks: list[_Markable | _Thinking] = []
+        for message in self.request.messages:
+            for block in _listed(message.content):
+                if isinstance(block, _Result):
+                    blocks += _listed(block.content)
+                blocks.append(block)
+        return blocks
 
     @property
     def has_odd_signature(self) -> bool:
@@ -145,7 +162,12 @@ class Outline:
     @property
     def has_legal_marks(self) -> bool:
         """Whether the API takes all cache marks as they are."""
-        return are_legal((each.cache_control, _shown(each)) for each in self._marked)
+        return MARK not in self._inside and are_legal((each.cache_control, _shown(each)) for each in self._marked)
+
+
+def _listed(content: str | Sequence[_Block] | None) -> Sequence[_Block]:
+    """The blocks of a content; none where it is a text."""
+    return () if content is None or isinstance(content, str) else content
 
 
 def _shown(owner: _Markable) -> dict[str, object]:

@@ -16,8 +16,9 @@ from bm.protocols.anthropic.citations import ID_PREFIX
 Words: TypeAlias = Set[bytes]
 """The words that a body contains, as they are written."""
 
-IMAGES: Words = frozenset({b'"image"', b'"image_url"', b'"image/', b'"input_image"'})
-DOCUMENTS: Words = frozenset({b'"document"', b'"file_data"', b'"input_file"', b'"application/pdf"'})
+IMAGE, DOCUMENT = b'"image"', b'"document"'
+IMAGES: Words = frozenset({IMAGE, b'"image_url"', b'"image/', b'"input_image"'})
+DOCUMENTS: Words = frozenset({DOCUMENT, b'"file_data"', b'"input_file"', b'"application/pdf"'})
 AUDIO: Words = frozenset({b'"input_audio"', b'"audio/'})
 VIDEO: Words = frozenset({b'"video_url"', b'"video/'})
 MEDIA: Words = IMAGES | DOCUMENTS | AUDIO | VIDEO | {b'"inlineData"', b'"inline_data"'}

@@ -10,7 +10,7 @@ import pytest
 from bm.chat.signature import Signature, wrap
 from bm.protocols.outline import outline_of
 from bm.protocols.sanitize import sanitize
-from bm.protocols.words import MARK, OWN_SIGNATURE, THINKING, TOOL_CHOICE, TOOLS, words_of
+from bm.protocols.words import DOCUMENT, IMAGE, MARK, OWN_SIGNATURE, THINKING, TOOL_CHOICE, TOOLS, words_of
 from tests.support.shared import corpus_cases, needs_corpus
 
 MARKED = {"cache_control": {"type": "ephemeral"}}
@@ -18,6 +18,8 @@ TEXT = {"type": "text", "text": "Hi"}
 CALL = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"type": "image", "tools": [{}]}}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [TEXT], "is_error": False}
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "EqRk"}
+PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}}
+PAGES = {"type": "document", "source": {"type": "content", "content": [TEXT | MARKED]}, "title": "Pages"}
 TOOL = {"name": "f", "description": "Does.", "input_schema": {"properties": {"cache_control": {"type": "document"}}}}
 
 
@@ -42,6 +44,10 @@ def body(*blocks: Any, **members: Any) -> bytes:
         (body(RESULT | MARKED), {MARK}),
         (body(system=[TEXT | MARKED]), {MARK}),
         (body(tools=[TOOL | MARKED]), {TOOLS, MARK}),
+        (body(PICTURE), {IMAGE, b'"image/', b'"base64"'}),
+        (body(RESULT | {"content": [PICTURE | MARKED]}), {IMAGE, b'"image/', b'"base64"', MARK}),
+        (body(RESULT | {"content": [{"type": "tool_reference", "tool_name": "f"}]}), set()),
+        (body(PAGES), {DOCUMENT, MARK}),
         (body({"type": "text", "text": 'say "image" and "cache_control"'}), set()),
     ],
 )
@@ -53,8 +59,7 @@ def test_the_words_of_common_bodies(request_body: bytes, words: set[bytes]) -> N
 @pytest.mark.parametrize(
     "request_body",
     [
-        body({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": ""}}),
-        body(RESULT | {"content": [{"type": "image", "source": {}}]}),
+        body({"type": "document", "source": {}, "citations": {"enabled": True}}),
         body({"type": "redacted_thinking", "data": "x"}),
         body(THOUGHT | MARKED),
         body(THOUGHT | {"signature": None}),
