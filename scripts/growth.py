@@ -69,10 +69,10 @@ def message(first: str, body: bytes, *more: str) -> bytes:
 
 
 class Upstream(asyncio.Protocol):
-    """Answers every request on a connection at once, or with a stream of a piece each `pause` seconds."""
+    """Answers every request on a connection after `delay` seconds, or with a stream of a piece each `pause` seconds."""
 
     response = message("HTTP/1.1 200 OK", ANSWER)
-    pause = 0.005
+    delay, pause = 0.0, 0.005
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport, self._left, self._head = cast(asyncio.Transport, transport), 0, b""
@@ -91,10 +91,16 @@ class Upstream(asyncio.Protocol):
             return
         streams, self._head, self._left = b"alt=sse" in self._head, b"", 0
         if not streams:
-            self._transport.write(self.response)
+            self._answer()
             return
         self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
         self._stream(DELTAS)
+
+    def _answer(self) -> None:
+        if self.delay:
+            asyncio.get_running_loop().call_later(self.delay, self._transport.write, self.response)
+        else:
+            self._transport.write(self.response)
 
     def _stream(self, left: int) -> None:
         if self._transport.is_closing():

@@ -132,6 +132,7 @@ async def measure(asked: argparse.Namespace, kind: str) -> None:
     """Measure teams of all sizes with one kind of limits, and print what they cost."""
     server = await asyncio.get_running_loop().create_server(UPSTREAMS[kind], "127.0.0.1", 0, backlog=2048)
     upstream = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    Upstream.delay = asked.delay
     load = Load(asked.requests, asked.connections, turns=asked.turns)
     with contextlib.ExitStack() as stack:
         teams = {}
@@ -170,6 +171,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=tuple(UPSTREAMS), choices=UPSTREAMS, help="of requests")
     parser.add_argument("--connections", type=int, default=16, help="to each node")
     parser.add_argument("--requests", type=int, default=1600, help="to each node in a round")
+    parser.add_argument("--delay", type=float, default=0.02, help="seconds that the upstream takes")
     parser.add_argument("--turns", type=int, default=20, help="requests of a conversation")
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
