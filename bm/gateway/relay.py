@@ -164,7 +164,7 @@ class Relay:
             self._response.hand_over(None)
             self._deadline.close()
 
-    def _pass_on(self, chunk: bytes) -> bool:
+    def _pass_on(self) -> bool:
         """Pass on what has arrived while the task waits, if it is pieces of a text alone, which most of a stream is.
 
         Returns whether it was: waking the task would cost as much again.
@@ -172,8 +172,10 @@ class Relay:
         write = self._client.write if self.committed and self._begun else None
         if write is None:
             return False
+        chunk = self._response.read_now()
         passed = self._pipe.pass_pieces(chunk)
         if passed is None:
+            self._response.unread(chunk)
             return False
         now = self._last_item = self._last_content = self._running.heard = self._now()
         if passed:

@@ -83,8 +83,12 @@ class UpstreamResponse:
         except Undecodable as error:
             raise UpstreamError(_cut(error, self._provider)) from error
 
-    def hand_over(self, taker: Callable[[bytes], bool] | None) -> None:
-        """Let `taker` have what arrives while a task waits for it. The task goes on with it when that returns false."""
+    def unread(self, data: bytes) -> None:
+        """What was read last will be read again."""
+        self._peeked = data
+
+    def hand_over(self, taker: Callable[[], bool] | None) -> None:
+        """Let `taker` read what arrives while a task waits for it. The task goes on when it returns false."""
         if self._connection is not None and self._decoder is None:
             self._connection.taker = taker
 

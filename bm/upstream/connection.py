@@ -28,8 +28,8 @@ class Connection(asyncio.Protocol):
     """A connection to one server, for one request at a time.
 
     It is in `open_ones` as long as it is open. `response` is what has arrived of the response to the last request.
-    `idle_since` is for the pool: when the last request ended. `taker` is given what arrives while a task waits for it;
-    the task goes on with it if that returns false.
+    `idle_since` is for the pool: when the last request ended. `taker` is asked to take what arrives while a task waits
+    for it; the task goes on if it returns false.
     """
 
     def __init__(self, open_ones: set[Connection]) -> None:
@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
         self._unsent = memoryview(b"")
         self._busy = self._holds_back = self._paused = False
         self._session_kept = False
-        self.taker: Callable[[bytes], bool] | None = None
+        self.taker: Callable[[], bool] | None = None
         self.response = ResponseReader()
         self.idle_since = 0.0
 
@@ -72,13 +72,8 @@ class Connection(asyncio.Protocol):
         if response.size > HIGH_WATER and not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
-        if self._waiter is None:
+        if self._waiter is None or (self.taker is not None and not response.complete and self.taker()):
             return
-        if self.taker is not None and not response.complete:
-            arrived = self.take()
-            if self.taker(arrived):
-                return
-            response.give_back(arrived)
         self._wake()
 
     def eof_received(self) -> bool:

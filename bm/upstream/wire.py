@@ -144,12 +144,6 @@ class ResponseReader:
         self.size = 0
         return data
 
-    def give_back(self, data: bytes) -> None:
-        """What was taken last will be taken again."""
-        if data:
-            self._pieces.append(data)
-            self.size = len(data)
-
     def close(self) -> None:
         """Nothing more will be fed. The parser is dropped, since it refers back."""
         del self._parser

@@ -217,21 +217,27 @@ class Scripted:
 
     def __init__(self, script: Iterable[bytes | float]) -> None:
         self._script = iter(script)
-        self._taker: Callable[[bytes], bool] | None = None
+        self._arrived = b""
+        self._taker: Callable[[], bool] | None = None
 
-    def hand_over(self, taker: Callable[[bytes], bool] | None) -> None:
+    def hand_over(self, taker: Callable[[], bool] | None) -> None:
         self._taker = taker
 
     def read_now(self) -> bytes:
-        return b""
+        arrived, self._arrived = self._arrived, b""
+        return arrived
+
+    def unread(self, data: bytes) -> None:
+        self._arrived = data
 
     async def read_some(self) -> bytes:
         for step in self._script:
             if isinstance(step, float):
                 await asyncio.sleep(step)
                 continue
-            if self._taker is None or not self._taker(step):
-                return step
+            self._arrived = step
+            if self._taker is None or not self._taker():
+                return self.read_now()
         return b""
 
 
