@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -26,9 +27,10 @@ def said() -> list[str]:
     """What is to be said of the packages of `requirements.lock`: nothing if none has a known weakness."""
     program = PLACE / "bin" / "pip-audit"
     if not program.is_file():
-        venv.create(PLACE, with_pip=True)
-        pip = [str(PLACE / "bin" / "pip"), "--timeout", "5", "--retries", "0", "--quiet"]
-        if subprocess.run([*pip, "install", f"pip-audit=={VERSION}"], capture_output=True, check=False).returncode:
+        venv.create(PLACE)
+        uv = [Path(sys.executable).with_name("uv"), "pip", "install", "--python", PLACE, f"pip-audit=={VERSION}"]
+        patience = {**os.environ, "UV_HTTP_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"}
+        if subprocess.run(uv, env=patience, capture_output=True, check=False).returncode:
             return ["skipped, pip-audit cannot be installed from here"]
     command = [program, "--requirement", LOCK, "--require-hashes", "--disable-pip", "--timeout", "5", "--format=json"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -82,6 +82,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("protocol", "upstream"), _pairs(metafunc))
     elif "every_protocol" in marked:
         metafunc.parametrize("protocol", _chosen(metafunc, PROTOCOLS))
+    elif "seeds" in marked:
+        few, many = next(metafunc.definition.iter_markers("seeds")).args
+        metafunc.parametrize("seed", range(many if metafunc.config.getoption("--thorough") else few))
 
 
 def _pairs(metafunc: pytest.Metafunc) -> list[tuple[str, str]]:

@@ -27,7 +27,6 @@ from bm.tasks import failures
 from tests.support.valkey import Valkey
 
 TOTAL = Scope("total")
-SEEDS = 100
 
 
 @dataclass
@@ -356,7 +355,7 @@ async def in_step(nodes: Sequence[Node], what: Callable[[], Awaitable[None]]) ->
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.seeds(25, 100)
 async def test_a_dollar_under_two_hundred_streams_of_three_nodes(
     make: Make, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
