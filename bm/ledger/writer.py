@@ -20,8 +20,9 @@ from bm.tasks import report
 if TYPE_CHECKING:
     from bm.ledger.shipper import Shipper
 
-CAPACITY = 2_000
-"""Requests queued while the file cannot be written; further ones are dropped."""
+CAPACITY = 20_000
+"""Requests queued while the file cannot be written, or while the thread waits for a price, which may take seconds on a
+busy machine; further ones are dropped. About two kilobytes each."""
 
 RETRY = 2.0
 """Seconds between attempts to write."""
@@ -124,6 +125,8 @@ class Ledger:
         """Queue a request. Never blocks or fails; `entry` is called in the writer's thread."""
         with self._changed:
             if len(self._waiting) >= self._capacity:
+                if not self.dropped:
+                    _log.warning("requests are missing from the ledger: %d wait to be written", self._capacity)
                 self.dropped += 1
                 return
             self._waiting.append(entry)

@@ -107,7 +107,7 @@ def test_requests_queue_while_the_file_is_locked(path: Path, caplog: pytest.LogC
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
 
-def test_requests_beyond_the_capacity_are_dropped_and_counted(path: Path) -> None:
+def test_requests_beyond_the_capacity_are_dropped_and_counted(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.mkdir()
     path.write_bytes(b"")
     with closing(sqlite3.connect(path, isolation_level=None)) as other, running(path, capacity=3) as ledger:
@@ -117,6 +117,7 @@ def test_requests_beyond_the_capacity_are_dropped_and_counted(path: Path) -> Non
         other.execute("COMMIT")
         assert soon(lambda: not ledger.waiting, LONG)
         assert ledger.written + ledger.dropped == 5
+    assert caplog.text.count("requests are missing from the ledger: 3 wait to be written") == 1
     assert len(ids(path)) == 5 - ledger.dropped
 
 
