@@ -165,6 +165,15 @@ async def test_settings_are_changed_with_the_words_of_bm_config(tab: Tab, world:
 
 
 @needs_browser
+async def test_a_request_of_another_day_has_its_date_in_the_narrow_column(tab: Tab, world: World) -> None:
+    world.set_up()
+    await sign_in(tab, world)
+    today, earlier = await tab.value("[format.shortTime(Date.now() / 1000), format.shortTime(86400 * 200)]")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", today)
+    assert re.fullmatch(r"07-\d\d \d\d:\d\d", earlier)
+
+
+@needs_browser
 async def test_the_log_from_a_level_on(tab: Tab, world: World) -> None:
     world.set_up(accounts=1)
     answer = world.ask("gemini")

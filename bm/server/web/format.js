@@ -64,14 +64,23 @@ const format = {
   time(at) {
     const moment = new Date(at * 1000);
     const clock = format.clock(moment) + ":" + format.two(moment.getSeconds());
-    return moment.toDateString() === new Date().toDateString() ? clock : format.day(moment) + " " + clock;
+    return format.isToday(moment) ? clock : format.day(moment) + " " + clock;
+  },
+
+  /* The same in a narrow column: "14:03:07", or "11-30 14:03" if it is not today. */
+  shortTime(at) {
+    const moment = new Date(at * 1000);
+    return format.isToday(moment) ? format.time(at) : format.day(moment).slice(5) + " " + format.clock(moment);
   },
 
   /* "14:03", with the weekday if it is not today. */
   reset(at) {
     const moment = new Date(at * 1000);
-    const today = moment.toDateString() === new Date().toDateString();
-    return (today ? "" : format.DAYS[moment.getDay()] + " ") + format.clock(moment);
+    return (format.isToday(moment) ? "" : format.DAYS[moment.getDay()] + " ") + format.clock(moment);
+  },
+
+  isToday(moment) {
+    return moment.toDateString() === new Date().toDateString();
   },
 
   clock(moment) {

@@ -50,7 +50,7 @@ const providers = {
     draw.text(state, degraded ? "degraded" : row.state);
     draw.kind(state, "badge " + (degraded ? "degraded" : row.state.replace(" ", "-")));
     const keys = row.accounts ? format.plural(row.accounts, "account") : row.key_present ? "no key needed" : "";
-    draw.text(about, keys + (pool ? ", used first" : ""));
+    draw.text(about, [keys, pool ? "used first" : ""].filter(Boolean).join(", "));
     draw.title(about, row.protocol + " at " + row.base_url);
     for (const button of modes) button.setAttribute("aria-pressed", String(button.dataset.mode === row.mode));
     providers.hint(hint, row, pool);

@@ -85,7 +85,7 @@ const requests = {
       cells[name] = draw.make("td", "c-" + name + (["first", "took", "tokens", "cost"].includes(name) ? " num" : ""), { role: "cell" });
       line.append(cells[name]);
     }
-    const button = draw.make("button", "open", { type: "button", title: "How it was answered", tabindex: "-1" });
+    const button = draw.make("button", "open", { type: "button", tabindex: "-1" });
     cells.time.append(button);
     cells.time = button;
     const row = { id, line, cells, data: null };
@@ -95,7 +95,8 @@ const requests = {
   },
 
   update({ line, cells }, data) {
-    draw.text(cells.time, format.time(data.at));
+    draw.text(cells.time, format.shortTime(data.at));
+    draw.title(cells.time, format.time(data.at) + ": how it was answered");
     draw.text(cells.tool, (data.tool || data.protocol) + (data.operation === "generate" ? "" : " " + data.operation));
     draw.title(cells.tool, data.protocol);
     draw.text(cells.asked, data.model);
