@@ -14,7 +14,8 @@ import pytest
 from bm.chat.repair import RETRY_HINT
 from tests.attacks.stage import PAUSE, Asked, Stage, answered
 from tests.gateway.test_bad_input import SHAPES
-from tests.gateway.world import PROTOCOLS
+from tests.gateway.world import MODELS, PROTOCOLS, path_of
+from tests.simulator.streams import body_of
 from tests.support.zstd import zstd
 
 ODD_ANSWERS: dict[str, bytes] = {
@@ -123,6 +124,28 @@ def test_an_answer_that_unpacks_to_too_much_is_one_failed_attempt(
     assert answer.complete and answer.bm("provider") == "together", (answer, stage.daemon.log()[-2000:])
     grown = (psutil.Process(stage.daemon.process.pid).memory_info().rss - before) / 1e6
     assert grown < 2 * MEGABYTES, f"{grown:.0f} MB more are in use"
+
+
+STREAMED = 80
+"""Megabytes of a stream that does not end by itself: more than is kept of any."""
+
+
+@pytest.mark.parametrize("client", ["openai-chat", "anthropic"])
+def test_what_a_long_stream_needs_beside_it_is_bounded(stage: Stage, client: str) -> None:
+    """Passed through, and translated, to a client that reads as fast as it can."""
+    piece = b'data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n\n' % (b"word " * 6000)
+    body = piece * (STREAMED * 1_000_000 // len(piece))
+    stage.hostile.says = lambda asked: answered(body, "text/event-stream")
+    stage.set_up("openai-chat", rescued=False)
+    daemon, read, most = psutil.Process(stage.daemon.process.pid), 0, 0
+    before = daemon.memory_info().rss
+    path, request = path_of(client, MODELS[client], stream=True), body_of(client, stream=True)
+    with stage.http.stream("POST", path, json=request) as response:
+        for received in response.iter_raw():
+            read += len(received)
+            most = max(most, daemon.memory_info().rss)
+    assert read > len(body) * 0.9
+    assert (most - before) / 1e6 < STREAMED / 2, f"{(most - before) / 1e6:.0f} MB more were in use"
 
 
 def is_own_error(protocol: str, status: int, document: object) -> bool:
