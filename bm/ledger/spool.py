@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from bm.ledger.database import opened, storable
+from bm.ledger.database import insert, opened, storable
 from bm.ledger.entry import Entry
 
 RESERVE_MB = 256
@@ -52,7 +52,7 @@ class Spool:
             self._check_space()
             rows = [(_encoded(entry),) for entry in entries]
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT INTO waiting (entry) VALUES (?)", rows)
+            insert(connection, "INSERT INTO waiting (entry) VALUES", rows)
             connection.execute("COMMIT")
 
     def first(self, count: int) -> list[tuple[int, bytes]]:
@@ -63,7 +63,7 @@ class Spool:
         """The database has these."""
         connection = self._opened()
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany("DELETE FROM waiting WHERE seq = ?", [(number,) for number in numbers])
+        connection.execute(f"DELETE FROM waiting WHERE seq IN ({', '.join(map(str, numbers))})")
         connection.execute("COMMIT")
         if self.size > _GROWN_MB * _MEGABYTE and not self.count:
             connection.execute("VACUUM")

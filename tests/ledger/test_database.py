@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bm.ledger.database import MIGRATIONS, is_damage, move_aside, open_ledger
+from bm.ledger.database import MIGRATIONS, insert, is_damage, move_aside, open_ledger
 from bm.ledger.entry import COLUMNS
 
 
@@ -54,6 +54,22 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     open_ledger(path, ["CREATE TABLE a (b)", "CREATE TABLE c (d)"]).close()
     with pytest.raises(sqlite3.OperationalError, match="newer version"):
         open_ledger(path, ["CREATE TABLE a (b)"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "variables", "statements"),
+    [(0, 250_000, 0), (1, 250_000, 1), (200, 250_000, 3), (200, 140, 4), (8, 8, 2)],
+    ids=["none", "one", "128, 64 and 8", "fewer values: 64, 64, 64 and 8", "least"],
+)
+def test_rows_are_inserted_by_few_statements(tmp_path: Path, rows: int, variables: int, statements: int) -> None:
+    values = [(number, f"name {number}") for number in range(rows)]
+    with closing(open_ledger(tmp_path / "ledger.db", ["CREATE TABLE things (number INTEGER, name TEXT)"])) as ledger:
+        ran = list[str]()
+        ledger.set_trace_callback(ran.append)
+        ledger.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, variables)
+        insert(ledger, "INSERT INTO things VALUES", values)
+        assert len(ran) == statements
+        assert ledger.execute("SELECT number, name FROM things ORDER BY rowid").fetchall() == values
 
 
 def test_damage_is_distinguished_from_other_errors(tmp_path: Path) -> None:
