@@ -88,7 +88,7 @@ def test_temporary_files_of_an_interrupted_run_are_removed_at_the_start(paths: P
 
 def test_it_logs_start_and_stop(paths: Paths) -> None:
     running = start(paths).daemon
-    stop(paths, 5)
+    stop(paths, 30)
     log = paths.log.read_text()
     assert f"bm {__version__} serves at {running.url} (pid {running.pid}" in log
     assert "bm has stopped" in log

@@ -46,7 +46,7 @@ def asked(systemctl: Tool) -> list[str]:
 def test_without_a_file_there_is_no_service(systemctl: Tool, paths: Paths) -> None:
     assert supervisor(paths) is None
     start(paths)
-    stop(paths, 5)
+    stop(paths, 30)
     assert systemctl.calls() == []
 
 
@@ -57,10 +57,10 @@ def test_the_service_starts_the_daemon_and_does_not_restart_it_after_a_stop(
     assert (started.already, started.note) == (False, "")
     assert service.manager.state(service.unit).pid == started.daemon.pid
     assert start(paths).already
-    ended = stop(paths, 5)
+    ended = stop(paths, 30)
     assert ended is not None and ended.how == "asked"
     assert asked(systemctl) == ["start", "stop"]
-    assert stop(paths, 5) is None
+    assert stop(paths, 30) is None
     assert asked(systemctl) == ["start", "stop", "stop"]
 
 
@@ -101,14 +101,14 @@ def test_it_starts_without_a_manager_that_cannot_be_reached(service: Supervisor,
     started = start(paths)
     assert started.note.startswith("started without its service: systemd ")
     assert runtime.same_process(started.daemon)
-    ended = stop(paths, 5)
+    ended = stop(paths, 30)
     assert ended is not None
     assert asked(systemctl) == []
 
 
 def test_it_waits_for_a_daemon_that_is_starting_without_the_service(service: Supervisor, paths: Paths) -> None:
     with locked(paths.lock), pytest.raises(StartError, match="another bm process has not ended yet"):
-        start(paths, limit=2)
+        start(paths, limit=4)
 
 
 @pytest.mark.parametrize(("platform", "kind"), [("linux", Systemd), ("darwin", Launchd), ("win32", Scheduler)])
@@ -119,7 +119,7 @@ def test_each_system_has_its_manager(monkeypatch: pytest.MonkeyPatch, platform: 
 
 def test_a_restart_reloads_the_unit(service: Supervisor, systemctl: Tool, paths: Paths) -> None:
     old = start(paths).daemon
-    assert restart(paths, os.environ, 5).handed_over == old
+    assert restart(paths, os.environ, 30).handed_over == old
     assert asked(systemctl) == ["start", "reload"]
 
 
@@ -127,7 +127,7 @@ def test_a_restart_that_fails_says_why_and_leaves_the_daemon_alone(service: Supe
     old = start(paths).daemon
     paths.config.write_text("[server]\nprot = 1\n")
     with pytest.raises(StartError, match=r"server\.prot"):
-        restart(paths, os.environ, 5)
+        restart(paths, os.environ, 30)
     found = find(paths)
     assert found and found.answers and found.daemon == old
 
@@ -138,7 +138,7 @@ def test_where_the_manager_cannot_hand_over_the_daemon_is_stopped_and_started(
     file = Systemd().file(service.unit)
     file.write_text("".join(line for line in file.read_text().splitlines(True) if "ExecReload" not in line))
     old = start(paths).daemon
-    done = restart(paths, os.environ, 5)
+    done = restart(paths, os.environ, 30)
     assert done.stopped is not None and done.stopped.daemon == old
     assert done.note == "the service was installed by an earlier bm (bm service install)"
     assert asked(systemctl) == ["start", "stop", "start"]
@@ -149,7 +149,7 @@ def test_a_daemon_outside_of_the_service_is_stopped_for_it(service: Supervisor, 
     file.unlink()
     start(paths)
     file.write_bytes(content)
-    done = restart(paths, os.environ, 5)
+    done = restart(paths, os.environ, 30)
     assert done.note == "systemd does not run the present daemon"
     assert service.manager.state(service.unit).pid == done.started.daemon.pid
 
