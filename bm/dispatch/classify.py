@@ -35,7 +35,7 @@ _TABLE: Final[dict[FailureKind, tuple[EffectKind, RequestEffect]]] = {
 _NO_MEDIA: Final = re.compile(
     r"(?=.*(?:image|vision|multi-?modal|audio|video|\bdocuments?\b|pdf|mime|\bfile uri))"
     r"(?=.*(?:support|not an? multi|at most \d+ image|unknown variant|not enabled|mmproj|missing data))"
-    r"|.*unknown part type"
+    r"|.*unknown part type|.*input tag '(?:image|document|image_url|file)' found"
     r"|.*(?:part|content)\b.{0,40}\bfile\b.{0,80}(?:not supported|unsupported|expected tags)"
     r"|.*(?:unsupported|invalid) content type\W{1,3}file"
     r"|.*content\.type\b.{0,60}\[.?text"

@@ -106,6 +106,16 @@ _RETIRED = (
     r"|model\b.{0,120}no longer (?:available|supported|exists)"
 )
 """How Groq, OpenAI, Google and Together say that a model is gone."""
+_NO_MODEL = (
+    r"(?:unknown|invalid|no such) model(?: id)?(?:\s*[:,.'\"`]|$| [a-z]+\S*\d)|model not exist|模型不存在"
+    r"|not a valid model id|model identifier is invalid|model\b[^,;]{0,80}(?:does not exist|not found, make sure)"
+    r"|unable to access (?:non-serverless )?model|requested model (?:\S+ )?is not supported"
+    r"|with on-demand throughput"
+)
+"""How services say with status 400 that they have no such model.
+
+Z.AI: JailbrokenAI/wallbreaker#20 (2026-07-20); OpenRouter: OpenRouterTeam/openrouter-examples#74 (2026-05-06).
+"""
 _NO_BILLING = r"enable billing|billing (?:is )?(?:disabled|not enabled)|billing account"
 _BAD_KEY = r"api[ _]key (?:not valid|expired|not found)|reported as leaked|(?:invalid|incorrect) api key"
 _REGION = (
@@ -141,6 +151,7 @@ _ROWS: tuple[Row, ...] = (
     Row("not_found", "OpenAI", "model_not_found", at=(400, 403, 404)),
     Row("not_found", "Groq, Together", "model_decommissioned model_not_available", at=(400, 403, 404)),
     Row("not_found", "all", wording=_RETIRED, at=(400, 403, 410)),
+    Row("not_found", "Z.AI, OpenRouter, DeepSeek, Mistral, Bedrock", wording=_NO_MODEL, at=(400, 422)),
     # Metadata of a moderation, which is about the content of one request and not about the account.
     Row("declined", "OpenRouter", "flagged_input reasons", at=(403,)),
     Row("declined", "xAI, OpenRouter, OpenAI", "content_policy_violation content_filter", _CONTENT, at=(403,)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from bm.chat.parts import Json
@@ -141,7 +142,7 @@ def first(body: Json, paths: Sequence[str]) -> str:
 def may_go(path: str) -> bool:
     """Whether a member can be dropped: it is an option, and not what the request is about."""
     above, _, last = path.rpartition(".")
-    if last == "id" and above.endswith(("functionCall", "functionResponse")):
+    if path == "messages.*.name" or (last == "id" and above.endswith(("functionCall", "functionResponse"))):
         return True
     return bool(path) and last not in _KEPT and last != "*"
 
@@ -240,6 +241,14 @@ def clamp(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     return changed
 
 
+def whole(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Round a number."""
+    found = [(owner, name) for owner, name in owners(body, remedy.path) if isinstance(owner[name], float)]
+    for owner, name in found:
+        owner[name] = round(owner[name])
+    return bool(found)
+
+
 def make_room(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Lower the answer's length to what the context leaves beside the prompt, which is estimated where not counted."""
     context, prompt = remedy.values
@@ -253,15 +262,16 @@ def make_room(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 
 def shorten(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Cut a list or a text to the length that is taken."""
+    """Cut a list, an object or a text to the length that is taken."""
     (most,) = remedy.values
     found = [
         (owner, name)
         for owner, name in owners(body, remedy.path)
-        if isinstance(owner[name], str | list) and len(owner[name]) > most
+        if isinstance(owner[name], str | list | dict) and len(owner[name]) > most
     ]
     for owner, name in found:
-        owner[name] = owner[name][:most]
+        whole = owner[name]
+        owner[name] = dict(islice(whole.items(), most)) if isinstance(whole, dict) else whole[:most]
     return bool(found)
 
 

@@ -35,6 +35,7 @@ from bm.remedies.wordings import (
     MOST,
     NAMED,
     OPEN,
+    OPEN_ABOVE,
     PAIR,
     THIS_SCHEMA,
     WORDS,
@@ -60,6 +61,8 @@ _SIBLINGS: Final = {
     "reasoning.effort": ("reasoning",),
 }
 """What a model does not take either that does not take the first."""
+_BEDROCKS: Final = {"stopSequences": "stop", "maxTokens": "max_tokens"}
+"""What Bedrock calls members of Chat Completions."""
 _SAMPLING: Final = frozenset({"temperature", "top_p", "top_k", "topP", "topK"})
 CONSTRAINTS: Final = (
     "contains", "exclusiveMaximum", "exclusiveMinimum", "maxItems", "maxLength", "maxProperties", "maximum",
@@ -87,11 +90,14 @@ class Refusal:
         words = ["".join(groups) for groups in WORDS.findall(self.text)]
         plain = re.findall(r"[A-Za-z]+", self.text.lower())
         phrases = [f"{first}_{second}" for first, second in pairwise(plain)]
-        written = (self.failure.param, head.group(1) if head else "", *words, *phrases)
+        begins = re.match(r"\W*(\w+) (?:must|should|is|cannot)\b", self.text)
+        heads = [found[1] if found else "" for found in (head, begins)]
+        written = (self.failure.param, *heads, *words, *phrases)
         return tuple(dict.fromkeys(path for word in written if word and (path := self._place(word))))
 
     def _place(self, word: str) -> str:
-        return place(self.body, word) or place(self.body, word.lower())
+        other = _BEDROCKS.get(word.rpartition(".")[2], word.lower())
+        return place(self.body, word) or place(self.body, other)
 
     def value(self, path: str) -> Any:
         """The first value at a path; None where there is none."""
@@ -168,7 +174,7 @@ def least(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 def refused_level(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A level that the model does not have, where others are not listed."""
     if path := first(refusal.body, EFFORTS):
-        yield Remedy("avoid", path, (match[1].lower(),))
+        yield Remedy("avoid", path, (match[1].lower(),), passing="used with" in match[0])
 
 
 def no_effort(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
@@ -214,6 +220,11 @@ def named_member(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A member that may only have its default."""
     passing = CONDITION.search(refusal.text) is not None
     yield from (Remedy("drop", path, passing=passing) for path in refusal.named[:1] if may_go(path))
+
+
+def fraction(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
+    """A number that has to be whole: `1000.0`."""
+    yield from (Remedy("whole", path) for path in refusal.named if isinstance(refusal.value(path), float))
 
 
 def most_tools(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
@@ -306,10 +317,13 @@ def renamed(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
 def number(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A number outside of its range."""
     low, high = _limits(refusal.text)
-    for path in refusal.named:
+    for path in (each for named in refusal.named for each in (named, *_SIBLINGS.get(named, ()))):
         now = refusal.value(path)
         if not isinstance(now, int | float) or isinstance(now, bool):
             continue
+        if high is not None and now > high and may_go(path) and OPEN_ABOVE.search(refusal.text) is not None:
+            yield Remedy("drop", path)
+            return
         if (low is not None and now < low) or (high is not None and now > high):
             yield Remedy("clamp", path, (low, high))
             return
@@ -338,10 +352,10 @@ def _number(text: str) -> float:
 
 def cut(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     """A list or a text that is too long."""
-    most = int(match[1])
+    most = int(next(filter(None, match.groups())))
     for path in refusal.named:
         now = refusal.value(path)
-        if may_go(path) and isinstance(now, str | list) and len(now) > most:
+        if may_go(path) and isinstance(now, str | list | dict) and len(now) > most:
             yield Remedy("shorten", path, (most,))
             return
 

@@ -20,6 +20,8 @@ from bm.remedies.remedy import Remedy
 from bm.remedies.turns import ask, messages_of, pieces_of
 
 _SCHEMAS = ("parameters", "input_schema", "parametersJsonSchema")
+_TYPED = frozenset({"type", "anyOf", "oneOf", "allOf", "$ref"})
+_TYPE_NAMES: dict[type, str] = {bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
 
 
 def functions(body: Json) -> Iterator[Json]:
@@ -121,6 +123,31 @@ def _called(message: Json) -> Iterator[str]:
             yield str(name)
 
 
+def declare_called(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Declare the tools that the conversation has called, where a request offers none; none is to be called.
+
+    Bedrock demands it, and clients that sum up a conversation offer no tools: pydantic/pydantic-ai#5929 (2026-06-14),
+    aws-samples/bedrock-access-gateway#239 (2026-04-20).
+    """
+    pieces = [piece for message in messages_of(body) for piece in _calls_of(message)]
+    names = list(dict.fromkeys(name for piece in pieces if (name := string_of(piece.get("name")))))
+    if not names or body.get("tools") or protocol not in ("anthropic", "openai-chat"):
+        return False
+    schema: Json = {"type": "object", "properties": {}}
+    if protocol == "anthropic":
+        body["tools"] = [{"name": name, "input_schema": schema} for name in names]
+        body["tool_choice"] = {"type": "none"}
+    else:
+        body["tools"] = [{"type": "function", "function": {"name": name, "parameters": schema}} for name in names]
+        body["tool_choice"] = "none"
+    return True
+
+
+def _calls_of(message: Json) -> Iterator[Json]:
+    yield from (piece for piece in pieces_of(message) if piece.get("type") == "tool_use")
+    yield from (object_of(call.get("function")) for call in objects_of(message.get("tool_calls")))
+
+
 def digests(body: Json) -> dict[str, str]:
     """A digest of the schema of each function, by the function's name."""
     return {
@@ -216,6 +243,21 @@ def type_into_branches(body: Json, remedy: Remedy, protocol: ProtocolName) -> bo
         kind = schema.pop("type")
         for branch in objects_of(schema["anyOf"]):
             branch.setdefault("type", kind)
+    return bool(found)
+
+
+def add_types(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Give every schema a `type`: that of its values or its members, else a text.
+
+    As Moonshot's own client does: MoonshotAI/kimi-cli#2030 (2026-04-23).
+    """
+    roots = [function.get(name) for function in functions(body) for name in _SCHEMAS]
+    found = [schema for root in roots for schema in every_schema(root) if not schema.keys() & _TYPED]
+    for schema in found:
+        values = schema.get("enum") or [schema.get("const", schema.get("default"))]
+        kinds = {_TYPE_NAMES.get(type(value), "string") for value in values if value is not None}
+        below = "object" if "properties" in schema else "array" if "items" in schema else "string"
+        schema["type"] = kinds.pop() if len(kinds) == 1 else below
     return bool(found)
 
 

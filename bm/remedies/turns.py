@@ -216,6 +216,29 @@ def part_after_results(body: Json, remedy: Remedy, protocol: ProtocolName) -> bo
     return len(made) > len(turns)
 
 
+def one_call_each(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Give each call a message of its own, with its result after it: Llama's template knows no calls at once.
+
+    vllm-project/vllm#25108 (2025-09-17).
+    """
+    made: list[Json] = []
+    turns = messages_of(body)
+    results = {turn.get("tool_call_id"): turn for turn in turns if turn.get("role") == "tool"}
+    for turn in turns:
+        calls = objects_of(turn.get("tool_calls"))
+        if len(calls) < 2:
+            if turn not in made:
+                made.append(turn)
+            continue
+        for at, call in enumerate(calls):
+            made.append({**turn, "content": turn.get("content") if at == 0 else "", "tool_calls": [call]})
+            made += [results[call["id"]]] if call.get("id") in results else []
+    if len(made) == len(turns):
+        return False
+    body[list_name(body)] = made
+    return True
+
+
 def drop_empty(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Leave out empty texts, lists of no calls, and messages that hold nothing; a result that is empty says so."""
     name = list_name(body)
@@ -233,6 +256,9 @@ def drop_empty(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
                 turn[list_] = [piece for piece in pieces if not _is_empty(piece)]
                 changed = changed or len(turn[list_]) < len(pieces)
     body[name] = [turn for turn in turns if not _says_nothing(turn)]
+    if any(map(_is_empty, system := objects_of(body.get("system")))):
+        body["system"] = [piece for piece in system if not _is_empty(piece)]
+        changed = True
     return changed or len(body[name]) < len(turns)
 
 
@@ -255,7 +281,7 @@ def plain_text(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     found = [
         message
         for message in messages_of(body)
-        if ("content" in message and message["content"] is None)
+        if ("role" in message and "parts" not in message and message.get("content") is None)
         or (
             isinstance(message.get("content"), list)
             and all(isinstance(object_of(piece).get("text"), str) for piece in message["content"])

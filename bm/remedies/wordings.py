@@ -10,6 +10,11 @@ _QUOTE = r"['`\"]?"
 _NAME = rf"{_QUOTE}[\w.\[\]]+{_QUOTE}"
 _COUNT = r"(\d[\d,_]*k?\b)"
 
+STREAM: Final = r"only supports? stream|(?:stream must be|must have stream ?=) ?(?:set to )?true"
+NO_STREAM: Final = (
+    r"verified to stream this model|'stream' does not support true|not support streaming|streaming is not supported"
+    r"|unsupported for streaming"
+)
 ROOM: Final = r"context|max_new_tokens"
 LENGTH: Final = (
     r"max[_ ]?(?:completion|output|new)?[_ ]?tokens|(?:completion|output) tokens|maximum (?:output )?tokens you"
@@ -17,7 +22,7 @@ LENGTH: Final = (
 OVERSHOT: Final = r"token limit: ?(\d+) \(requested: ?(\d+)\)"
 LISTED: Final = (
     r"(?:supported (?:string )?(?:values|levels|types|options)(?: are)?|must be one of|expected one of|is not one of"
-    r"|permitted:|(?:must|should) be(?= ['`\"])|please use|allowed(?= ?:)|allowed (?:string )?values(?: are)?"
+    r"|permitted:|(?:must|should) be(?= \[?['`\"])|please use|allowed(?= ?:)|allowed (?:string )?values(?: are)?"
     r"|allowed string values for \S+ are|valid (?:values|options|levels)(?: are)?|choose (?:from|one of)|仅支持"
     r"|only (?:accepts|supports|allows)(?: string)?(?: \w+ values)?(?= ?[('`\"\[]|\W+\w+(?:, | \||/))"
     r"|expected(?= ?(?:string: |['`\"]\w+['`\"] ?\|)))\W{1,4}"
@@ -26,11 +31,12 @@ LISTED: Final = (
 )
 RANGE: Final = (
     r"\brange\b|between|within|from -?\d|less than|greater than|[<>]=|must be [<>]|at most|at least|minimum|maximum"
-    r"|must (?:not exceed|be in)|strictly positive"
+    r"|must not exceed|(?:must|should) be in\b|max allowed|strictly positive|取值范围|区间"
 )
 CUT: Final = (
-    r"(?:maximum length|at most|maximum number of items is|no more than|up to|only supports?|less than or equal to)"
-    r" (\d+)"
+    r"(?:maximum length|at most|maximum(?: number of items| supported)? is|no more than|up to|only supports?"
+    r"|less than or equal to) (\d+)|<= ?(\d+) (?:items|characters)|(\d+) (?:items|elements|entries) or fewer"
+    r"|最多(?:支持)? ?(\d+)"
 )
 TOOLS: Final = (
     r"\btools?\b(?![\[.]).{0,60}(?:maximum (?:number of items is|length|is)|at most|limit(?:ed)? (?:is|to|of)|up to"
@@ -38,7 +44,7 @@ TOOLS: Final = (
 )
 UNKNOWN: Final = (
     r"un(?:supported|known|recognized|expected)|not (?:supported|allowed|permitted|enabled|accepted|available)|extra"
-    r"|deprecated|does not (?:support|accept|take)|must be unset|may only be set|cannot both|only one of"
+    r"|deprecated|(?:does not|doesn't) (?:support|accept|take)|must be unset|may only be set|cannot both|only one of"
     r"|extra_forbidden|should not exist"
 )
 SCHEMA: Final = (
@@ -62,22 +68,26 @@ PREFILL: Final = (
 )
 ALTERNATE: Final = (
     r"roles? must alternate|should alternate|alternate between user|alternate user/assistant|alternate user and"
-    r"|consecutive (?:user|assistant)|2 or more assistant messages"
+    r"|(?:consecutive|successive) (?:user|assistant)|2 or more assistant messages"
 )
 UNPAIRED: Final = (
     r"tool_use. ids (?:were found without|must be unique)|must be followed by tool messages"
     r"|no tool (?:output|call) found for|unexpected .{0,3}tool_use_id|must be a response to a prec"
     r"|number of function (?:response parts|calls and responses)|must have a single result"
     r"|tool (?:call )?result.{0,40}(?:not found|not follow|not match)|tool call and result not match"
-    r"|tool_call_id.{0,40}is not found|response turn comes immediately after|function_response\.name"
+    r"|tool_call_id.{0,40}is not found|tool.?call id .{0,60}duplicated|no previous assistant message with a tool call"
+    r"|toolResult blocks at|response turn comes immediately after|function_response\.name"
 )
 EMPTY: Final = (
     r"must have (?:either )?content or tool_calls|text content blocks must|empty text blocks"
     r"|content (?:must be|is) (?:non-?empty|required)|at least one content element|must not be empty"
-    r"|message content type: <nil>|non-empty content|must have a text parameter|must have one initialized field"
+    r"|(?:content|text) is empty|content' field that is not empty|ContentBlock .{0,60}is blank"
+    r"|(?:string|array) to have >=1|message content type: <nil>|non-empty content|must have a text parameter"
+    r"|must have one initialized field"
 )
 PLAIN: Final = (
-    r"content\S*:? .{0,60}(?:should be a valid string|must be a string|expected (?:a )?string|null)"
+    r"missing field .content|content field is (?:a )?required|can only concatenate str \(not \"list\"\)"
+    r"|content\S*:? .{0,60}(?:should be a valid string|must be a string|expected (?:a )?string|null)"
     r"|output\S*:? .{0,60}(?:expected (?:a )?string|should be .input text)"
     r"|cannot unmarshal array into Go struct field \S*content|invalid type: sequence, expected a string"
 )
@@ -89,7 +99,7 @@ FORMAT: Final = (
 )
 FORMAT_WITH_TOOLS: Final = (
     r"(?:json mode|response mime type|response[_ ]format).{0,80}(?:tool|function)|function calling with a response"
-    r"|(?:tool|function).{0,60}(?:response mime type|response[_ ]format)"
+    r"|(?:tool|function).{0,60}(?:response mime type|response[_ ]format)|grammar constraints with tools"
 )
 
 CONDITION: Final = re.compile(
@@ -123,12 +133,13 @@ WORDS: Final = re.compile(
     r"['`\"]([\w.$\[\]-]+)['`\"]|\b([a-z]+(?:_[a-z]+)+|[a-z]+[A-Z]\w*|(?i:temperature|seed|logprobs|stop|thinking))\b"
 )
 MOST: Final = re.compile(
-    r"(?:less than or equal to|<=|at most|maximum(?: value)?(?: of| is)?|no more than|(?:not|cannot) exceed|up to) "
-    rf"{_QUOTE}{_NUMBER}",
+    r"(?:(?:less than or equal to|at most|maximum(?: value)?(?: of| is)?|no more than|(?:not|cannot) exceed|up to"
+    rf"|max allowed:) |<= ?){_QUOTE}{_NUMBER}",
     re.I,
 )
 LEAST: Final = re.compile(
-    rf"(?:greater than or equal to|>=|at least|minimum(?: value)?(?: of| is)?|no less than) {_QUOTE}{_NUMBER}", re.I
+    rf"(?:(?:greater than or equal to|at least|minimum(?: value)?(?: of| is)?|no less than) |>= ?){_QUOTE}{_NUMBER}",
+    re.I,
 )
 BOTH: Final = re.compile(
     rf"(?:range|from|within)\b[^\d\[(-]{{0,30}}[\[(]?{_NUMBER}(?:\.\.|, ?| to | - ){_NUMBER}"
@@ -139,6 +150,8 @@ BOTH: Final = re.compile(
 EXCLUSIVE: Final = re.compile(rf"from {_NUMBER} \(inclusive\) to {_NUMBER} \(exclusive\)", re.I)
 OPEN: Final = re.compile(r"(?:greater|less) than (?!or)|strictly positive|[<>] ?-?\d|\(-?\d|\d\)", re.I)
 """What is said of a range whose ends are not part of it."""
+OPEN_ABOVE: Final = re.compile(r"[\[(] ?-?[\d.]+ ?, ?-?[\d.]+ ?\)")
+"""A range whose upper end is not part of it."""
 LENGTHS: Final = tuple(
     re.compile(pattern, re.I)
     for pattern in (

@@ -337,3 +337,129 @@ def test_betas_that_are_not_known_leave_the_header() -> None:
 
 def test_every_row_says_who_says_it() -> None:
     assert all(row.services for row in ROWS)
+
+
+NAMED_OTHERWISE: dict[str, tuple[ProtocolName, str, Any, Any]] = {
+    "too many members": (
+        CHAT,
+        "Invalid 'metadata': too many properties. Expected an object with at most 1 properties, but got 2.",
+        {"metadata": {"a": "1", "b": "2"}},
+        {"metadata": {"a": "1"}},
+    ),
+    "metadata that is no text": (
+        CHAT,
+        "Invalid type for 'metadata.turn': expected a string, but got an integer instead.",
+        {"metadata": {"turn": 1, "a": "b"}},
+        {"metadata": {"a": "b"}},
+    ),
+    "a name with a blank": (
+        CHAT,
+        "Invalid 'messages[0].name': string does not match pattern. Expected a string that matches the pattern '^x$'.",
+        {"messages": [HI | {"name": "Jo Doe"}]},
+        {"messages": [HI]},
+    ),
+    "a fraction": (
+        CLAUDE,
+        "max_tokens: Input should be a valid integer, got a number with a fractional part",
+        {"max_tokens": 1000.5},
+        {"max_tokens": 1000},
+    ),
+    "a number as Zod says it": (
+        CHAT,
+        "temperature: Too big: expected number to be <=2",
+        {"temperature": 3},
+        {"temperature": 2},
+    ),
+    "a list as Zod says it": (
+        CHAT,
+        "stop: Too big: expected array to have <=1 items",
+        {"stop": ["a", "b"]},
+        {"stop": ["a"]},
+    ),
+    "a list as OpenRouter says it": (
+        CHAT,
+        "'models' array must have 1 items or fewer.",
+        {"models": ["a", "b"]},
+        {"models": ["a"]},
+    ),
+    "a list as Z.AI says it": (CHAT, "stop 参数非法，最多支持1个", {"stop": ["a", "b"]}, {"stop": ["a"]}),
+    "a list by Bedrock's name": (
+        CHAT,
+        "Value at 'inferenceConfig.stopSequences' failed to satisfy constraint: Member must have length less than or "
+        "equal to 1",
+        {"stop": ["a", "b"]},
+        {"stop": ["a"]},
+    ),
+    "a member by Bedrock's name": (CHAT, "This model doesn't support the stopSequences field.", {"stop": ["a"]}, {}),
+    "a range that is open above": (CHAT, "temperature 参数非法。取值范围是(0.0,1.0)", {"temperature": 1.5}, {}),
+    "a number without a name of its own": (
+        CHAT,
+        "Requested sample logprobs of 30, which is greater than max allowed: 20",
+        {"logprobs": True, "top_logprobs": 30},
+        {"logprobs": True, "top_logprobs": 20},
+    ),
+    "a name at the head of the sentence": (CHAT, "n must be 1 when using greedy sampling, got 2.", {"n": 2}, {}),
+    "a seed that is too large": (
+        GEMINI,
+        "Invalid value at 'generation_config.seed' (TYPE_INT32), 4294967295",
+        {"generationConfig": {"seed": 4294967295, "topK": 1}},
+        {"generationConfig": {"topK": 1}},
+    ),
+    "a long answer that has to be streamed": (
+        CHAT,
+        "Requests with max_tokens > 4096 must have stream=true",
+        {"max_tokens": 9000},
+        {"max_tokens": 9000, "stream": True},
+    ),
+    "an account that may not stream": (
+        CHAT,
+        "Your organization must be verified to stream this model.",
+        {"stream": True, "stream_options": {"include_usage": True}},
+        {"stream": False},
+    ),
+    "tools that are not streamed": (
+        CHAT,
+        "This model doesn't support tool use in streaming mode.",
+        {"stream": True},
+        {"stream": False},
+    ),
+    "a tier that a model lacks": (CHAT, "Flex is not available for this model.", {"service_tier": "flex"}, {}),
+    "a search that is gone": (CHAT, "Live search is deprecated.", {"search_parameters": {}}, {}),
+    "an empty stop sequence": (CHAT, "stop cannot contain an empty string.", {"stop": ["", "a"]}, {"stop": ["a"]}),
+    "an empty text": (
+        CHAT,
+        "Invalid request: text content is empty",
+        {"messages": [HI, HI | {"content": ""}]},
+        {"messages": [HI]},
+    ),
+    "an empty system prompt": (
+        CLAUDE,
+        "system: text content blocks must be non-empty",
+        {"system": [{"type": "text", "text": ""}], "messages": [HI]},
+        {"system": [], "messages": [HI]},
+    ),
+    "content that is missing": (
+        CHAT,
+        "Failed to deserialize the JSON body into the target type: messages[1]: missing field `content`",
+        {"messages": [{"role": "assistant", "tool_calls": [{"id": "c"}]}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{"id": "c"}], "content": ""}]},
+    ),
+    "no user (Qwen's template)": (
+        CHAT,
+        "No user query found in messages.",
+        {"messages": [{"role": "assistant", "content": "a"}]},
+        {"messages": [{"role": "user", "content": "Continue."}, {"role": "assistant", "content": "a"}]},
+    ),
+    "roles of a template": (
+        CHAT,
+        "Only user and assistant roles are supported!",
+        {"messages": [{"role": "system", "content": "s"}, HI]},
+        {"messages": [{"role": "user", "content": "s\n\nhi"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NAMED_OTHERWISE.values(), ids=NAMED_OTHERWISE)
+def test_a_refusal_that_is_said_otherwise(case: tuple[ProtocolName, str, Any, Any]) -> None:
+    protocol, message, body, expected = case
+    assert healed(protocol, message, body) == expected

@@ -304,7 +304,8 @@ class BlockWriter:
         beside: list[Json] = []
         inside: list[Json] = []
         for inner in part.parts:
-            hoisted = isinstance(inner, Media) and not self._capabilities.media_in_results
+            # Beside an error there is only text: vellum-ai/vellum-assistant#18387 (2026-03-17).
+            hoisted = isinstance(inner, Media) and (part.is_error or not self._capabilities.media_in_results)
             (beside if hoisted else inside).extend(self.part(inner, "user"))
         match inside:
             case []:

@@ -256,7 +256,12 @@ def _is_recursive(schema: Any, root: Json, seen: frozenset[str]) -> bool:
 
 def basic_schema(schema: Json) -> Json:
     """The schema of a tool's arguments after the upstream refused it: repaired, and with basic keywords alone."""
-    basic = repair.rewritten(
-        gemini_schema(schema), lambda node: {name: value for name, value in node.items() if name in _BASIC}
-    )
-    return object_schema(basic)
+    return object_schema(repair.rewritten(gemini_schema(schema), _basic))
+
+
+def _basic(node: Json) -> Json:
+    kept = {name: value for name, value in node.items() if name in _BASIC}
+    if kept.get("type") == "string" and isinstance(kept.get("enum"), list):
+        # Kimi refuses a null among the texts: NousResearch/hermes-agent#18177 (2026-05-01).
+        kept["enum"] = [value for value in kept["enum"] if isinstance(value, str)]
+    return kept

@@ -291,6 +291,14 @@ def test_a_failed_result_is_marked() -> None:
     assert encoded(chat(*turns)).body["messages"][2]["content"][0]["is_error"] is True
 
 
+def test_an_image_stands_after_a_result_that_is_an_error() -> None:
+    result = ToolResult("t1", (Text("x"), Media("image", "image/png", data="QUJD")), is_error=True)
+    blocks = encoded(chat(user("Hi"), assistant(ToolCall("t1", "run", {})), user(result))).body["messages"][2][
+        "content"
+    ]
+    assert [(block["type"], block.get("content")) for block in blocks] == [("tool_result", "x"), ("image", None)]
+
+
 def test_media_stand_beside_a_result_that_cannot_hold_them() -> None:
     image = Media("image", url="https://x")
     turns = (user("Hi"), assistant(ToolCall("t1", "run", {})), user(ToolResult("t1", (Text("see"), image))))
