@@ -28,6 +28,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         members.avoid,
         members.clamp,
         members.whole,
+        members.as_list,
         members.make_room,
         members.shorten,
         members.leave_out,
@@ -56,6 +57,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         turns.part_after_results,
         turns.one_call_each,
         turns.drop_empty,
+        turns.drop_nulls,
         turns.plain_text,
         thinking.adaptive,
         thinking.budgeted,
@@ -71,6 +73,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         thinking.stand_in_signatures,
         formats.weaken,
         formats.say_json,
+        formats.name_format,
         formats.describe_keywords,
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from bm.chat.parts import Json
@@ -9,7 +10,7 @@ from bm.names import ProtocolName
 from bm.protocols.json_schema.repair import rewritten
 from bm.protocols.json_schema.subsets import closed_schema, saying
 from bm.protocols.parameters import json_in_words
-from bm.protocols.reading import object_of
+from bm.protocols.reading import object_of, string_of
 from bm.remedies.remedy import Remedy
 from bm.remedies.turns import messages_of, tell, tell_in_input, text_of
 
@@ -79,6 +80,17 @@ def say_json(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     if _asked(body, protocol)[1] != "json" or "json" in "".join(said).lower():
         return False
     tell_in_input(body, protocol, "Answer with JSON.")
+    return True
+
+
+def name_format(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Give the form of the answer a name, of letters that are taken."""
+    form = _form(body, protocol)
+    named = object_of(form.get("json_schema")) if protocol == "openai-chat" else form
+    name = re.sub(r"[^a-zA-Z0-9_-]", "_", string_of(named.get("name")))[:64] or "answer"
+    if not named or name == named.get("name"):
+        return False
+    named["name"] = name
     return True
 
 

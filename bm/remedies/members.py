@@ -249,6 +249,14 @@ def whole(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     return bool(found)
 
 
+def as_list(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Put a text into a list."""
+    found = [(owner, name) for owner, name in owners(body, remedy.path) if isinstance(owner[name], str)]
+    for owner, name in found:
+        owner[name] = [owner[name]]
+    return bool(found)
+
+
 def make_room(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
     """Lower the answer's length to what the context leaves beside the prompt, which is estimated where not counted."""
     context, prompt = remedy.values

@@ -90,9 +90,9 @@ class Refusal:
         words = ["".join(groups) for groups in WORDS.findall(self.text)]
         plain = re.findall(r"[A-Za-z]+", self.text.lower())
         phrases = [f"{first}_{second}" for first, second in pairwise(plain)]
-        begins = re.match(r"\W*(\w+) (?:must|should|is|cannot)\b", self.text)
+        begins = re.match(r"\W*([\w.]+) (?:must|should|is|cannot|[>=])", self.text)
         heads = [found[1] if found else "" for found in (head, begins)]
-        written = (self.failure.param, *heads, *words, *phrases)
+        written = (self.failure.param, *heads, *words, *phrases, *re.findall(r"\bn(?= ?=)", self.text))
         return tuple(dict.fromkeys(path for word in written if word and (path := self._place(word))))
 
     def _place(self, word: str) -> str:
@@ -196,7 +196,8 @@ def listed(refusal: Refusal, match: re.Match[str]) -> Iterator[Remedy]:
     if unknown := sorted(refused.intersection(map(str, array_of(refusal.body.get("include"))))):
         yield Remedy("leave_out", "include", tuple(unknown))
         return
-    if any(item.get("type") in refused for item in objects_of(refusal.body.get("input"))):
+    items = objects_of(refusal.body.get("input"))
+    if refused & {"allowed_tools", "function"} or any(item.get("type") in refused for item in items):
         yield Remedy("rewrite")
         return
     if refused.intersection(hosted_types(refusal.body)) or re.search(r"\btools\W{1,5}\d+\W{1,5}type\b", refusal.text):

@@ -13,6 +13,7 @@ from bm.remedies import readers, wordings
 from bm.remedies.row import Row, always, do, drops, row
 from bm.remedies.tool_rows import TOOL_ROWS
 
+_ANY_THRESHOLD = do("replace", "OFF", "BLOCK_NONE", path="safetySettings.*.threshold")
 _LEAST = (
     r"(?:reasoning is mandatory|cannot be disabled|only works in thinking mode|always engages in thinking"
     r"|only type=enabled)"
@@ -104,7 +105,7 @@ ROWS: Final[tuple[Row, ...]] = (
         r"|input\S*\.id': string too long",
         do("drop_item_ids"),
     ),
-    row("OpenAI", r"encrypted content is not supported", do("not_encrypted")),
+    row("OpenAI", r"encrypted.content is not supported", do("not_encrypted")),
     row(
         "Kimi, DeepSeek, MiMo",
         r"(?:reasoning_content|content\[\]\.thinking).{0,80}(?:missing|passed back|required)"
@@ -129,7 +130,7 @@ ROWS: Final[tuple[Row, ...]] = (
     row("Ollama", r"think value .?(\w+)\W+is not supported", readers.refused_level),
     row("DashScope", r"enable_thinking must be set to false", do("put", False, path="enable_thinking")),
     row("OpenAI", r"verified to generate reasoning summar", do("drop", path="reasoning.summary")),
-    row("Codex", r"store must be (?:set to )?false", do("put", False, path="store")),
+    row("Codex", r"store must be (?:set to )?false|store ?= ?true is not supported", do("put", False, path="store")),
     row("OpenRouter", r"reasoning_effort and reasoning\.effort", do("drop", path="reasoning_effort")),
     row(
         "Google",
@@ -169,7 +170,7 @@ ROWS: Final[tuple[Row, ...]] = (
         r"only the default \(?\S+?\)? value is supported|only [\d.]+ is allowed|only '[^']+' is supported"
         r"|must be (?:set to |equal to )?[\d.]+(?=\s*$|[,;\n]| when| for| while| if)|appears to contain"
         r"|invalid \w+ argument|parameter is only allowed when|can only be (?:defined|set|used) when"
-        r"|requires? \w+ to be set|\(TYPE_\w+\)",
+        r"|only n ?= ?1 is|requires? \w+ to be set|\(TYPE_\w+\)",
         readers.named_member,
     ),
     *TOOL_ROWS,
@@ -198,7 +199,20 @@ ROWS: Final[tuple[Row, ...]] = (
         do("system_as_user"),
     ),
     row("Codex", r"system messages are not allowed", do("replace", "system", "developer", path="input.*.role")),
-    row("all", wordings.PREFILL, do("go_on")),
+    row("all", wordings.PREFILL, always(do("go_on"), do("move_system"))),
+    row("Google, Anthropic", r"at least one (?:non-system )?message is required", do("system_as_user")),
+    row(
+        "OpenAI, Groq",
+        r"but got null|value: None\b|\bdescription: input should be a valid string",
+        do("drop_nulls"),
+    ),
+    row(
+        "MiniMax, vLLM, llama.cpp",
+        r"function arguments json string|parse tool call arguments|expecting '.' delimiter|unterminated string starting"
+        r"|expecting value: line|arguments\W{1,3}empty string",
+        do("rewrite", passing=True),
+        "openai-chat",
+    ),
     row("Anthropic", r"cannot end with trailing whitespace", do("trim_end")),
     row("Mistral", r"unexpected role 'user' after role 'tool'", do("part_after_results"), "openai-chat"),
     row(
@@ -224,6 +238,7 @@ ROWS: Final[tuple[Row, ...]] = (
     row("OpenAI", r"tool_calls\S*: empty array", do("drop_empty")),
     row("all", wordings.PLAIN, do("plain_text")),
     # The form of the answer
+    row("OpenAI", r"(?:json_schema|text\.format)\.name\b", do("name_format")),
     row("OpenAI, DeepSeek", r"contain the word .?json", do("say_json")),
     row("Anthropic", r"schema: For '\w+' type, propert(?:y|ies) (.+?) (?:is|are) not supported", readers.keywords),
     row(
@@ -240,6 +255,11 @@ ROWS: Final[tuple[Row, ...]] = (
     row("DeepSeek, xAI, vLLM, LM Studio", wordings.FORMAT, readers.format_),
     # Members
     row("xAI", r"live search is deprecated", do("drop", path="search_parameters")),
+    row("Anthropic", r"fast mode is not supported", do("drop", path="speed"), "anthropic"),
+    row("NVIDIA, Groq", r"not support parallel (?:tool|function) call", do("drop", path="parallel_tool_calls")),
+    row("Google", r"safety_?settings\S*threshold", _ANY_THRESHOLD),
+    row("Google", r"safety_?settings", do("drop", path="safetySettings"), "gemini"),
+    row("Go, pydantic", r"\bstop\b.{0,60}(?:valid list|type \[\]string|expected an array)", do("as_list", path="stop")),
     row("OpenAI", r"\b(?:flex|priority) is not available for", do("drop", path="service_tier")),
     row("OpenAI", r"['`\"]?([\w.]+)['`\"]? is not supported.{0,60}Use ['`\"]?([\w.]+)['`\"]? instead", readers.renamed),
     row("all", wordings.RANGE, readers.number),

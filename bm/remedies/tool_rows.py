@@ -44,14 +44,15 @@ TOOL_ROWS: Final[tuple[Row, ...]] = (
     row("Anthropic", r"tool_choice\S* Input tag 'none' found", do("drop", path="tool_choice"), "anthropic"),
     row(
         "Anthropic, DeepSeek, Kimi",
-        r"tool_choice.{0,100}(?:not support|unsupported|incompatible|only supports?|must be .?auto)"
+        r"tool_choice.{0,100}(?:not support|unsupported|incompatible|only supports?|must be .?auto|must either be)"
         r"|(?:not|n't) support .{0,60}tool_choice|only .?auto.? is supported",
         do("choose_freely"),
     ),
     row("Cerebras", r"mixed values for .strict", do("not_strict")),
     row(
         "OpenAI, Anthropic",
-        r"'required' is required to be supplied|strict.{0,60}schema|schema.{0,60}strict|strict tools"
+        r"\W?required\W? is required to be supplied|additionalProperties\W{1,3}false\W{1,3}must be set"
+        r"|strict.{0,60}schema|schema.{0,60}strict|strict tools"
         r"|too many (?:optional )?parameters\b",
         do("not_strict"),
     ),
@@ -67,6 +68,7 @@ TOOL_ROWS: Final[tuple[Row, ...]] = (
         r"tool names must be unique|duplicate (?:tool|function)|function name \S+ is duplicated",
         do("rewrite", passing=True),
     ),
+    row("Google", r"invalid function name", do("rewrite", passing=True), "gemini"),
     row("OpenAI", r"image URLs are only allowed for messages with role", do("rewrite", passing=True), "openai-chat"),
     row(
         "OpenAI",
@@ -146,7 +148,7 @@ TOOL_ROWS: Final[tuple[Row, ...]] = (
     row(
         "Ollama, llama.cpp, vLLM",
         r"arguments.{0,80}(?:valid dictionary|must be an? (?:object|dict)|expected (?:an? )?(?:object|map|dict))"
-        r"|tool_use\.input: Input should be|toolUse\.input is invalid"
+        r"|tool_use\.input: Input should be|toolUse\.input is invalid|item pairs from a mapping"
         r"|cannot unmarshal string into Go struct field \S*arguments",
         do("arguments_as_objects"),
     ),

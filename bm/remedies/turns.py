@@ -251,15 +251,34 @@ def drop_empty(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
         if turn.get("role") == "tool" and not text_of(turn).strip() and all(map(_is_empty, pieces_of(turn))):
             turn["content"] = NO_OUTPUT
             changed = True
+        if turn.get("output") == "":
+            turn["output"] = NO_OUTPUT
+            changed = True
         for list_ in ("content", "parts"):
             if pieces := objects_of(turn.get(list_)):
                 turn[list_] = [piece for piece in pieces if not _is_empty(piece)]
                 changed = changed or len(turn[list_]) < len(pieces)
-    body[name] = [turn for turn in turns if not _says_nothing(turn)]
+    said = [turn for turn in turns if not _says_nothing(turn)]
+    if len(said) < len(turns):
+        body[name] = said
+        changed = True
+    if body.get("instructions") == "":
+        del body["instructions"]
+        changed = True
     if any(map(_is_empty, system := objects_of(body.get("system")))):
         body["system"] = [piece for piece in system if not _is_empty(piece)]
         changed = True
-    return changed or len(body[name]) < len(turns)
+    return changed
+
+
+def drop_nulls(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
+    """Take out members of messages and tools that hold nothing; content may."""
+    tools = objects_of(body.get("tools"))
+    owners = (*messages_of(body), *tools, *(object_of(tool.get("function")) for tool in tools))
+    found = [(owner, name) for owner in owners for name in owner if owner[name] is None and name != "content"]
+    for owner, name in found:
+        del owner[name]
+    return bool(found)
 
 
 def _is_empty(piece: Json) -> bool:

@@ -22,7 +22,8 @@ LENGTH: Final = (
 OVERSHOT: Final = r"token limit: ?(\d+) \(requested: ?(\d+)\)"
 LISTED: Final = (
     r"(?:supported (?:string )?(?:values|levels|types|options)(?: are)?|must be one of|expected one of|is not one of"
-    r"|permitted:|(?:must|should) be(?= \[?['`\"])|please use|allowed(?= ?:)|allowed (?:string )?values(?: are)?"
+    r"|permitted:|(?:must|should) be(?= \[?['`\"])|please use|allowed(?= ?:)"
+    r"|(?:allowed|accepted) (?:string )?values(?: are)?"
     r"|allowed string values for \S+ are|valid (?:values|options|levels)(?: are)?|choose (?:from|one of)|仅支持"
     r"|only (?:accepts|supports|allows)(?: string)?(?: \w+ values)?(?= ?[('`\"\[]|\W+\w+(?:, | \||/))"
     r"|expected(?= ?(?:string: |['`\"]\w+['`\"] ?\|)))\W{1,4}"
@@ -54,7 +55,7 @@ SCHEMA: Final = (
 SYSTEM: Final = (
     r"role\W{1,3}system\W{1,3}(?:is not supported|must precede)|unexpected role\W{1,3}system|valid role: user, model"
     r"|system messages? (?:must be|should be|are only|is only|can only).{0,40}(?:beginning|first|start)"
-    r"|invalid role: system|role: input should be .user"
+    r"|invalid role: system|role: input should be .user|(?:only one|multiple|single) system messages?"
 )
 DEVELOPER: Final = (
     r"\bdeveloper\b.{0,80}(?:is not one of|not supported|unknown|unexpected|invalid|found using 'role')"
@@ -82,11 +83,13 @@ EMPTY: Final = (
     r"must have (?:either )?content or tool_calls|text content blocks must|empty text blocks"
     r"|content (?:must be|is) (?:non-?empty|required)|at least one content element|must not be empty"
     r"|(?:content|text) is empty|content' field that is not empty|ContentBlock .{0,60}is blank"
-    r"|(?:string|array) to have >=1|message content type: <nil>|non-empty content|must have a text parameter"
+    r"|(?:string|array) to have >=1|: empty string\. Expected|should not be empty"
+    r"|message content type: <nil>|non-empty content|must have a text parameter"
     r"|must have one initialized field"
 )
 PLAIN: Final = (
-    r"missing field .content|content field is (?:a )?required|can only concatenate str \(not \"list\"\)"
+    r"must have string content|missing field .content|content field is (?:a )?required"
+    r"|can only concatenate str \(not \"list\"\)"
     r"|content\S*:? .{0,60}(?:should be a valid string|must be a string|expected (?:a )?string|null)"
     r"|output\S*:? .{0,60}(?:expected (?:a )?string|should be .input text)"
     r"|cannot unmarshal array into Go struct field \S*content|invalid type: sequence, expected a string"

@@ -118,6 +118,19 @@ CASES: dict[str, tuple[ProtocolName, str, Any, Any]] = {
         {"reasoning": {"effort": "minimal"}, "tools": [{"type": "web_search"}]},
         {"reasoning": {"effort": "low"}, "tools": [{"type": "web_search"}]},
     ),
+    "strict tools that are not closed (Groq)": (
+        CHAT,
+        "invalid JSON schema for tool f, tools[0].function.parameters: `additionalProperties:false` must be set on "
+        "every object",
+        {"tools": [{"function": {"name": "f", "strict": True}}]},
+        {"tools": [{"function": {"name": "f", "strict": False}}]},
+    ),
+    "arguments of a template": (
+        CHAT,
+        "Can only get item pairs from a mapping.",
+        {"messages": [{"role": "assistant", "tool_calls": [CALL]}]},
+        {"messages": [{"role": "assistant", "tool_calls": [CALL | {"function": {"name": "f", "arguments": {}}}]}]},
+    ),
     "ids of nine letters (Mistral's template)": (
         CHAT,
         "Tool call IDs should be alphanumeric strings with length 9!",
@@ -139,6 +152,9 @@ def test_a_refusal_and_what_heals_it(case: tuple[ProtocolName, str, Any, Any]) -
         (CHAT, "Image URLs are only allowed for messages with role 'user', but this message with role 'tool' has one."),
         (CHAT, "Invalid 'messages[1].tool_calls[0].function.name': string does not match pattern. Expected a string"),
         (CHAT, "Invalid request: tool call id edit:3 is duplicated"),
+        (CHAT, "invalid params, invalid function arguments json string, tool_call_id: c (2013)"),
+        (CHAT, "Invalid value: 'allowed_tools'. Supported values are: 'function' and 'custom'."),
+        (CHAT, "Invalid value: 'function'. Supported values are: 'system', 'assistant', 'user', and 'tool'."),
         (CHAT, "Message has tool role, but there was no previous assistant message with a tool call!"),
         (CLAUDE, "messages.2.content.0: all content must be type `text` if `is_error` is true"),
         (CLAUDE, "Expected toolResult blocks at messages.2.content for the following Ids: tooluse_a"),
