@@ -32,7 +32,10 @@ FinishReason = Literal[
 class Usage(msgspec.Struct, frozen=True):
     """Tokens. The three input counts do not overlap; `output` includes `thinking`.
 
-    `cache_write` includes `cache_write_1h`, what is kept for an hour and costs more for it.
+    `cache_write` includes `cache_write_1h`, what is kept for an hour and costs more for it. `input` includes
+    `audio_input`, and `output` includes `audio_output` and `image_output`, which have their own prices. `searches` are
+    web searches, charged each. `tier` is how the service has worked where that changes the price: `flex`, `priority`,
+    `fast`, `batch`, or what else it says. `charged` is what the service says that the response has cost, in US dollars.
     """
 
     input: int = 0
@@ -41,6 +44,12 @@ class Usage(msgspec.Struct, frozen=True):
     output: int = 0
     thinking: int = 0
     cache_write_1h: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    image_output: int = 0
+    searches: int = 0
+    tier: str = ""
+    charged: float | None = None
 
     @property
     def prompt(self) -> int:

@@ -402,8 +402,8 @@ class Adapter:
             answer = json_object(body)
         except RequestError:
             return malformed(f"{provider} sent no JSON object: {start_of(body)}")
-        if upstream.embedding is not None:
-            return embedded(self.call.protocol, upstream.embedding, answer, upstream.target)
+        if self.call.operation in EMBEDDINGS:
+            return embedded(self.call, upstream, answer, body)
         if self.call.operation != "generate" and upstream.names is None:
             return FullResponse(Watch(), body)
         if self.call.operation == "count_tokens":

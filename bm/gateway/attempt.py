@@ -222,6 +222,7 @@ class Attempts:
         body = begun + await response.read(MAX_ANSWER_BYTES, whole=whole, since=running.began)
         full = self._adapter.read(upstream, await self._with_further(upstream, body) if upstream.further else body)
         if full.watch.failure is not None:
+            self._note_failed(running, full.watch, full.watch.failure)
             return classify(full.watch.failure)
         if full.watch.uncalled and self._required.awaited(upstream, running.attempt):
             return self._missed(running, full.watch)
@@ -295,6 +296,8 @@ class Attempts:
         outcome = classify(failure, streaming_started=relay.committed)
         if failure is None:
             return outcome
+        if not relay.committed:
+            self._note_failed(running, pipe.watch, failure)
         # The client has received the error in its stream, so no other target is tried.
         return msgspec.structs.replace(outcome, request="done") if relay.committed else outcome
 
@@ -333,6 +336,14 @@ class Attempts:
         running.entry.usage = watch.usage
         if watch.usage is not None:
             self._updates.count_tokens(running.lease, watch.usage.prompt)
+
+    def _note_failed(self, running: Running, watch: Watch, failure: Failure) -> None:
+        """Record what has been used where the model has answered, though of no use, or where the service charges it.
+
+        Whether a service bills an answer that it breaks off before the first content, none says.
+        """
+        if watch.usage is not None and (failure.kind == "malformed" or watch.usage.charged):
+            self._note_unsent(running, watch)
 
     def _note_content(self) -> None:
         """The first content has arrived. It does not show that the account works: overload is also reported later."""

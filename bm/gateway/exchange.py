@@ -36,6 +36,7 @@ from bm.gateway.rescue import Rescue
 from bm.gateway.services import Services
 from bm.gateway.stores import STORING, is_stored
 from bm.gateway.upstream_call import UpstreamCall
+from bm.names import EMBEDDINGS
 from bm.protocols.context_length import context_in_text
 from bm.protocols.passthrough import Watch
 from bm.remedies.remedy import Remedy
@@ -335,7 +336,8 @@ class Exchange:
     def _learn_from(self, upstream: UpstreamCall, watch: Watch) -> None:
         services, target = self._services, upstream.target
         self._keep(upstream, watch)
-        if watch.usage is not None and not upstream.passes_through and target.protocol == "openai-chat":
+        translated = not upstream.passes_through and self._call.operation not in EMBEDDINGS
+        if watch.usage is not None and translated and target.protocol == "openai-chat":
             # No service of this protocol counts tokens, so they are estimated.
             estimated = estimate(self._adapter.chat)
             services.calibration.learn((target.provider, target.model), estimated, watch.usage.prompt)

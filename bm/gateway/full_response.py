@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bm.chat.events import Event, PartStart
+from bm.chat.estimate import tokens_in
+from bm.chat.events import Event, PartStart, Usage
 from bm.chat.parts import Json
-from bm.dispatch.target import Target
 from bm.errors import Failure
+from bm.gateway.call import Call
+from bm.gateway.upstream_call import UpstreamCall
 from bm.names import ProtocolName
 from bm.protocols import embeddings
 from bm.protocols.answer_repair import AnswerRepair
@@ -31,13 +33,17 @@ class FullResponse(msgspec.Struct, frozen=True):
     content_type: str = ""
 
 
-def embedded(protocol: ProtocolName, request: embeddings.EmbedRequest, answer: Json, target: Target) -> FullResponse:
-    """The vectors of an upstream's answer, for a client of another protocol."""
+def embedded(call: Call, upstream: UpstreamCall, answer: Json, body: bytes) -> FullResponse:
+    """The vectors of an upstream's answer. Where it does not say what it has used, that is an estimate."""
+    watch, target = Watch(), upstream.target
+    watch.usage = embeddings.usage_of(answer) or Usage(input=tokens_in(len(call.body)))
+    if upstream.embedding is None:
+        return FullResponse(watch, body)
     try:
-        vectors = embeddings.encode_response(protocol, request, answer, target.model)
+        vectors = embeddings.encode_response(call.protocol, upstream.embedding, answer, target.model)
     except ValueError as error:
         return malformed(f"{target.provider}: {error}")
-    return FullResponse(Watch(), msgspec.json.encode(vectors), JSON_TYPE)
+    return FullResponse(watch, msgspec.json.encode(vectors), JSON_TYPE)
 
 
 def counted(protocol: ProtocolName, answer: Json, body: bytes, provider: str) -> FullResponse:

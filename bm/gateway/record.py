@@ -41,8 +41,8 @@ class AttemptRecord(msgspec.Struct, kw_only=True):
 
     `at` is when it was sent, since the call came in. `effect` is its effect on the account, which cools down for
     `cooldown` seconds. `usage` is what a call has used whose answer the client does not receive: it was cancelled
-    because another target answered first, or it lacks the required tool call. Where the service has reported none, it
-    is an estimate of the prompt.
+    because another target answered first, it failed after its service had counted tokens, or it lacks the required tool
+    call. Where the service of a cancelled call has reported none, it is an estimate of the prompt.
     """
 
     target: Target

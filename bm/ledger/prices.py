@@ -42,15 +42,47 @@ _IDLE = 5.0
 _MILLION = 1_000_000
 
 
+_CHARGING = ("openrouter", "perplexity", "xai")
+"""Services whose responses say what they charge, in US dollars, with all that the price list does not know."""
+
+_TIERS: tuple[tuple[str, str, str, float], ...] = (
+    ("openai", "flex", "", 0.5),
+    ("openai", "batch", "", 0.5),
+    ("openai", "priority", "gpt-4.1", 1.75),
+    ("openai", "priority", "gpt-5-mini", 1.8),
+    ("openai", "priority", "gpt-5.5", 2.5),
+    ("openai", "priority", "gpt-5", 2.0),
+    ("openai", "priority", "gpt-6", 2.0),
+    ("anthropic", "fast", "claude-opus-4-6", 6.0),
+    ("anthropic", "fast", "claude-opus-4-7", 6.0),
+    ("anthropic", "fast", "claude-opus-4-8", 2.0),
+    ("anthropic", "fast", "claude-opus-5", 2.0),
+    ("gemini", "flex", "", 0.5),
+    ("gemini", "batch", "", 0.5),
+)
+"""By how much another tier of a service changes the price of tokens, for models that begin so; the first that fits.
+
+Sources, read 2026-12-01: https://developers.openai.com/api/docs/pricing, https://openai.com/api-priority-processing/,
+https://platform.claude.com/docs/en/build-with-claude/fast-mode, https://ai.google.dev/gemini-api/docs/optimization.
+Gemini's priority costs 75 to 100 % more, so its price is unknown, as is that of any tier that is not listed here."""
+
+_TIERED = frozenset(provider for provider, *_ in _TIERS)
+"""Others have tiers of the same price (Groq's `flex`), or no tiers."""
+
+
 class _Rates(msgspec.Struct, frozen=True):
-    """US dollars per token of each kind, and per request."""
+    """US dollars per token of each kind, per web search, and per request; None for what has no known price."""
 
     request: float
-    input: float
+    input: float | None
     cache_read: float
     cache_write: float
     cache_write_1h: float
-    output: float
+    output: float | None
+    audio_input: float
+    audio_output: float
+    image_output: float
+    search: float | None
 
 
 class _Card(msgspec.Struct, frozen=True):
@@ -59,6 +91,8 @@ class _Card(msgspec.Struct, frozen=True):
     steps: tuple[int, ...]
     rates: tuple[_Rates, ...]
 
+
+_FREE = _Card((), (_Rates(*[0.0] * len(_Rates.__struct_fields__)),))
 
 Model: TypeAlias = tuple[str, str]
 """A provider's name and that of one of its models."""
@@ -91,8 +125,11 @@ def end_process() -> None:
 def cost_of(provider: str, model: str, usage: Usage) -> float | None:
     """The cost of a response in US dollars at the provider's list price; None if the price is unknown.
 
-    Accounts of Gemini's free tier pay nothing; the result is what the same tokens would cost.
+    Accounts of Gemini's free tier pay nothing; the result is what the same tokens would cost. Where a service says in
+    the response what it charges, that is the cost.
     """
+    if usage.charged is not None and provider in _CHARGING:
+        return usage.charged
     shortly = usage.cache_write - usage.cache_write_1h
     if min(usage.input, usage.cache_read, shortly, usage.cache_write_1h, usage.output) < 0:
         # The upstream reported inconsistent counts.
@@ -100,15 +137,34 @@ def cost_of(provider: str, model: str, usage: Usage) -> float | None:
     card = _card((provider, model))
     if card is None:
         return None
-    rates = card.rates[bisect_left(card.steps, usage.prompt)]
-    return (
-        rates.request
-        + rates.input * usage.input
+    rates, factor = card.rates[bisect_left(card.steps, usage.prompt)], _factor(provider, model, usage.tier)
+    kinds = ((rates.input, usage.prompt), (rates.output, usage.output), (rates.search, usage.searches), (factor, 1))
+    if any(rate is None and count for rate, count in kinds):
+        return None
+    apart = usage.audio_output + usage.image_output
+    tokens = (
+        (rates.input or 0.0) * (usage.input - usage.audio_input)
+        + rates.audio_input * usage.audio_input
         + rates.cache_read * usage.cache_read
         + rates.cache_write * shortly
         + rates.cache_write_1h * usage.cache_write_1h
-        + rates.output * usage.output
+        + (rates.output or 0.0) * (usage.output - apart)
+        + rates.audio_output * usage.audio_output
+        + rates.image_output * usage.image_output
     )
+    return rates.request + tokens * (factor or 1.0) + (rates.search or 0.0) * usage.searches
+
+
+def _factor(provider: str, model: str, tier: str) -> float | None:
+    """By how much the tier changes the price; None if that is unknown."""
+    if not tier or provider not in _TIERED:
+        return 1.0
+    fits = (
+        factor
+        for name, word, start, factor in _TIERS
+        if (name, word) == (provider, tier) and model.rpartition("/")[2].startswith(start)
+    )
+    return next(fits, None)
 
 
 def _card(model: Model) -> _Card | None:
@@ -210,9 +266,15 @@ def _read_card(provider: str, model: str) -> _Card | None:
     from genai_prices import calc_price
     from genai_prices.types import TieredPrices
 
+    if provider == "openrouter" and model.endswith(":free"):
+        # https://openrouter.ai/docs/guides/routing/model-variants/free, read 2026-12-01.
+        return _FREE
     try:
         price = calc_price(Tokens(), model_ref=model, provider_id=_PROVIDER_IDS.get(provider, provider)).model_price
         tiered = [each for each in vars(price).values() if isinstance(each, TieredPrices)]
+        if not any(each is not None for each in vars(price).values()):
+            # The data has no price. Only Gemma costs nothing (https://ai.google.dev/gemini-api/docs/pricing, 2026-12).
+            return _FREE if (provider, model[:6]) == ("gemini", "gemma-") else None
         steps = sorted({tier.start for each in tiered for tier in each.tiers})
         return _Card(tuple(steps), tuple(_rates(_beyond(prompt, price)) for prompt in (-1, *steps)))
     except (LookupError, ValueError):
@@ -237,24 +299,26 @@ def _rates(price: ModelPrice) -> _Rates:
     """Rates per token, from the price of a million tokens of each kind."""
     from genai_prices import Usage as Tokens
 
-    def dollars(*, prompt: int = 0, read: int = 0, written: int = 0, hour: int = 0, output: int = 0) -> float:
-        tokens = Tokens(
-            input_tokens=prompt,
-            cache_read_tokens=read,
-            cache_write_tokens=written,
-            cache_write_1h_tokens=hour or None,
-            output_tokens=output,
-        )
-        return float(price.calc_price(tokens)["total_price"])
+    def dollars(**tokens: int) -> float:
+        return float(price.calc_price(Tokens(**tokens))["total_price"])
 
     request = dollars()
+
+    def rate(**tokens: int) -> float:
+        return (dollars(**tokens) - request) / _MILLION
+
+    million = _MILLION
     return _Rates(
         request=request,
-        input=(dollars(prompt=_MILLION) - request) / _MILLION,
-        cache_read=(dollars(prompt=_MILLION, read=_MILLION) - request) / _MILLION,
-        cache_write=(dollars(prompt=_MILLION, written=_MILLION) - request) / _MILLION,
-        cache_write_1h=(dollars(prompt=_MILLION, written=_MILLION, hour=_MILLION) - request) / _MILLION,
-        output=(dollars(output=_MILLION) - request) / _MILLION,
+        input=None if price.input_mtok is None else rate(input_tokens=million),
+        cache_read=rate(input_tokens=million, cache_read_tokens=million),
+        cache_write=rate(input_tokens=million, cache_write_tokens=million),
+        cache_write_1h=rate(input_tokens=million, cache_write_tokens=million, cache_write_1h_tokens=million),
+        output=None if price.output_mtok is None else rate(output_tokens=million),
+        audio_input=rate(input_tokens=million, input_audio_tokens=million),
+        audio_output=rate(output_tokens=million, output_audio_tokens=million),
+        image_output=rate(output_tokens=million, output_image_tokens=million),
+        search=None if price.web_searches_kcount is None else rate(web_searches=million),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from bm.chat.events import Usage
 from bm.chat.parts import Json
 from bm.names import ProtocolName
 from bm.protocols.reading import (
@@ -83,8 +84,24 @@ def encode_requests(upstream: ProtocolName, request: EmbedRequest, model: str) -
 
 def joined(answers: Iterable[bytes]) -> bytes:
     """One answer of Gemini's from those to several batches."""
-    rows = [row for answer in answers for row in objects_of(object_of(json_of(answer)).get("embeddings"))]
-    return msgspec.json.encode({"embeddings": rows})
+    read = [object_of(json_of(answer)) for answer in answers]
+    rows = [row for answer in read for row in objects_of(answer.get("embeddings"))]
+    counts = [usage.input for answer in read if (usage := usage_of(answer)) is not None]
+    # Counts of some batches would be taken for those of all.
+    known = {"usageMetadata": {"promptTokenCount": sum(counts)}} if len(counts) == len(read) else {}
+    return msgspec.json.encode({"embeddings": rows} | known)
+
+
+def usage_of(answer: Json) -> Usage | None:
+    """The tokens that were embedded, from the answer of either API; None if it does not say, as Gemini's older models.
+
+    Mistral's and Voyage's have `total_tokens` alone.
+    """
+    usage, metadata = object_of(answer.get("usage")), object_of(answer.get("usageMetadata"))
+    for count in (usage.get("prompt_tokens"), usage.get("total_tokens"), metadata.get("promptTokenCount")):
+        if count_of(count):
+            return Usage(input=count_of(count))
+    return None
 
 
 def encode_response(client: ProtocolName, request: EmbedRequest, answer: Json, model: str) -> Json:
@@ -99,7 +116,7 @@ def encode_response(client: ProtocolName, request: EmbedRequest, answer: Json, m
     if client == "gemini":
         rows = [{"values": vector} for vector in vectors]
         return {"embedding": rows[0]} if request.single else {"embeddings": rows}
-    tokens = count_of(object_of(answer.get("usage")).get("prompt_tokens"))
+    tokens = (usage_of(answer) or Usage()).input
     data = [
         {"object": "embedding", "index": index, "embedding": _packed(vector) if request.packed else vector}
         for index, vector in enumerate(vectors)

@@ -233,6 +233,15 @@ def count_of(value: Any) -> int:
     return int(value) if isinstance(value, int | float) and value > 0 else 0
 
 
+_USUAL_TIERS = ("", "default", "standard", "auto", "on_demand", "unspecified", "service_tier_unspecified")
+
+
+def tier_of(value: Any) -> str:
+    """The service tier that answered, empty where it has the usual price."""
+    word = value.lower().removeprefix("service_tier_") if isinstance(value, str) else ""
+    return "" if word in _USUAL_TIERS else word[:20]
+
+
 def object_of(value: Any) -> Json:
     """The object, else an empty one."""
     return value if isinstance(value, dict) else {}

@@ -45,6 +45,61 @@ def test_unknown_models_have_no_price(provider: str, model: str) -> None:
     assert cost_of(provider, model, Usage(input=1)) is None
 
 
+@pytest.mark.parametrize(
+    ("provider", "model", "usage"),
+    [
+        ("cerebras", "qwen-3-coder-480b", Usage(input=1, output=1)),
+        ("openai", "whisper-1", Usage(input=1)),
+        ("mistral", "mistral-ocr-2512", Usage(input=1, output=1)),
+        ("openai", "text-embedding-3-small", Usage(input=1, output=1)),
+        ("deepseek", "deepseek-chat", Usage(input=1, searches=1)),
+        ("gemini", "gemini-2.5-flash", Usage(input=1, tier="priority")),
+        ("openai", "gpt-6-luna", Usage(input=1, tier="ultrafast")),
+    ],
+    ids=["no price", "by the hour", "by the page", "output of embeddings", "searches", "tier", "tier that is new"],
+)
+def test_what_the_price_data_does_not_price_is_unknown_and_not_free(provider: str, model: str, usage: Usage) -> None:
+    assert cost_of(provider, model, usage) is None
+
+
+@pytest.mark.parametrize(("provider", "model"), [("openrouter", "new/model:free"), ("gemini", "gemma-4-31b-it")])
+def test_what_is_free_costs_nothing(provider: str, model: str) -> None:
+    assert cost_of(provider, model, Usage(input=9, output=9)) == 0
+
+
+def test_a_service_that_says_what_it_charges_is_believed() -> None:
+    assert cost_of("openrouter", "openrouter/auto", Usage(input=1, charged=0.25)) == 0.25
+    assert cost_of("openrouter", "anthropic/claude-opus-5.5", Usage(input=1_000_000, charged=0.0)) == 0
+    assert cost_of("acme", "acme-1", Usage(input=1, charged=0.25)) is None, "in a currency that nobody knows"
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "tier", "factor"),
+    [
+        ("anthropic", "claude-opus-5-5", "fast", 2),
+        ("openai", "gpt-6.1-sol", "priority", 2),
+        ("openai", "gpt-5.5", "priority", 2.5),
+        ("openai", "gpt-5-mini", "priority", 1.8),
+        ("openai", "gpt-6.1-sol", "flex", 0.5),
+        ("gemini", "gemini-2.5-flash", "flex", 0.5),
+        ("groq", "openai/gpt-oss-120b", "flex", 1),
+    ],
+)
+def test_another_tier_has_another_price(provider: str, model: str, tier: str, factor: float) -> None:
+    usual, other = (cost_of(provider, model, Usage(input=90, cache_read=9, output=9, tier=word)) for word in ("", tier))
+    assert usual is not None and other == pytest.approx(usual * factor)
+
+
+def test_searches_audio_and_images_have_their_own_prices() -> None:
+    assert cost_of("anthropic", "claude-opus-5-5", Usage(searches=3)) == pytest.approx(0.03)
+    assert cost_of("gemini", "gemini-2.5-flash", Usage(input=9, audio_input=5)) == pytest.approx((4 * 0.3 + 5) / 1e6)
+    audio = cost_of("openai", "gpt-audio", Usage(output=9, audio_output=5))
+    assert audio == pytest.approx((4 * 10 + 5 * 64) / 1e6)
+    image = cost_of("gemini", "gemini-2.5-flash-image", Usage(output=1_300, image_output=1_290))
+    assert image == pytest.approx((10 * 2.5 + 1_290 * 30) / 1e6)
+    assert cost_of("anthropic", "claude-opus-5-5", Usage(input=9, audio_input=9)) == pytest.approx(36 / 1e6)
+
+
 def test_inconsistent_counts_have_no_price() -> None:
     assert cost_of("gemini", "gemini-2.5-flash", Usage(input=-50, cache_read=10)) is None
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from bm.chat.events import Finish, FinishReason, Usage
 from bm.chat.parts import Json
-from bm.protocols.reading import count_of, object_of, string_of
+from bm.protocols.reading import count_of, object_of, objects_of, string_of, tier_of
 
 _REASON: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -34,23 +36,53 @@ class UsageMeter:
         """Take one `usage` object; None when it is none."""
         if not isinstance(usage, dict):
             return None
+        # Some services count the whole prompt at the beginning, and at the end what of it came from a cache.
+        if usage.get("input_tokens") == 0 and self._cached(usage) > self._cached(self._counts):
+            self._counts["input_tokens"] = 0
         # Services of other vendors repeat counts of the beginning as 0.
         self._counts.update((name, value) for name, value in usage.items() if value or name not in self._counts)
         return decode_usage(self._counts)
 
+    @staticmethod
+    def _cached(usage: Json) -> int:
+        return count_of(usage.get("cache_read_input_tokens")) + count_of(usage.get("cache_creation_input_tokens"))
+
 
 def decode_usage(usage: Json) -> Usage:
-    """Anthropic counts cached tokens apart from `input_tokens`, and thinking inside `output_tokens`."""
+    """Anthropic counts cached tokens apart from `input_tokens`, and thinking inside `output_tokens`.
+
+    The counts are those of the answer. What a summary of the conversation has taken before it stands in `iterations`
+    alone, and is billed as well (https://platform.claude.com/docs/en/build-with-claude/compaction, read 2026-12-01).
+    """
     kept, written = object_of(usage.get("cache_creation")), usage.get("cache_creation_input_tokens")
     if written is None:
         written = sum(count_of(value) for value in kept.values())
-    return Usage(
+    output = count_of(usage.get("output_tokens"))
+    found = Usage(
         input=count_of(usage.get("input_tokens")),
         cache_read=count_of(usage.get("cache_read_input_tokens")),
         cache_write=count_of(written),
-        output=count_of(usage.get("output_tokens")),
-        thinking=count_of(object_of(usage.get("output_tokens_details")).get("thinking_tokens")),
+        output=output,
+        thinking=min(count_of(object_of(usage.get("output_tokens_details")).get("thinking_tokens")), output),
         cache_write_1h=min(count_of(kept.get(_HOUR)), count_of(written)),
+        searches=count_of(object_of(usage.get("server_tool_use")).get("web_search_requests")),
+        tier=tier_of(usage.get("speed")),
+    )
+    for each in objects_of(usage.get("iterations")):
+        if each.get("type") == "compaction":
+            found = _together(found, decode_usage({**each, "iterations": None}))
+    return found
+
+
+def _together(one: Usage, other: Usage) -> Usage:
+    return msgspec.structs.replace(
+        one,
+        input=one.input + other.input,
+        cache_read=one.cache_read + other.cache_read,
+        cache_write=one.cache_write + other.cache_write,
+        output=one.output + other.output,
+        thinking=one.thinking + other.thinking,
+        cache_write_1h=one.cache_write_1h + other.cache_write_1h,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from bm.chat.events import Finish, FinishReason, Usage
 from bm.chat.parts import Json
 from bm.errors import Failure
-from bm.protocols.reading import count_of, member, object_of, string_of
+from bm.protocols.reading import count_of, member, object_of, objects_of, string_of, tier_of
 
 
 def decode_usage(metadata: Json) -> Usage:
@@ -22,12 +22,37 @@ def decode_usage(metadata: Json) -> Usage:
     tools = count_of(member(metadata, "toolUsePromptTokenCount"))
     total = count_of(member(metadata, "totalTokenCount"))
     inclusive = thinking <= answer and total == prompt + answer + tools
+    cached = min(cached, prompt + tools)
+    fresh, output = prompt + tools - cached, answer if inclusive else answer + thinking
+    given = _modalities(member(metadata, "promptTokensDetails"))
+    made = _modalities(member(metadata, "candidatesTokensDetails"))
     return Usage(
-        input=max(0, prompt + tools - cached),
+        input=fresh,
         cache_read=cached,
-        output=answer if inclusive else answer + thinking,
+        output=output,
         thinking=thinking,
+        audio_input=min(given.get("AUDIO", 0), fresh),
+        audio_output=min(made.get("AUDIO", 0), output),
+        image_output=min(made.get("IMAGE", 0), output),
+        tier=_tier(metadata),
     )
+
+
+def _modalities(details: Any) -> dict[str, int]:
+    """Tokens by modality."""
+    found = ((member(each, "modality"), count_of(member(each, "tokenCount"))) for each in objects_of(details))
+    return {str(modality): count for modality, count in found}
+
+
+def _tier(metadata: Json) -> str:
+    """The service tier: `serviceTier`, or Vertex AI's `trafficType` (`ON_DEMAND`, `ON_DEMAND_FLEX`).
+
+    Sources: https://ai.google.dev/gemini-api/docs/priority-inference.md and
+    https://github.com/BerriAI/litellm/issues/37647, read 2026-12-01.
+    """
+    traffic = string_of(member(metadata, "trafficType")).lower()
+    shown = next((tier for tier in ("flex", "priority", "batch") if tier in traffic), "")
+    return tier_of(member(metadata, "serviceTier")) or shown
 
 
 def encode_usage(usage: Usage) -> Json:

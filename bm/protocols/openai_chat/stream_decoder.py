@@ -259,8 +259,11 @@ class ChatStreamDecoder(WireDecoder):
         usage = chunk.get("usage")
         if not usage and "x_groq" in chunk:
             usage = object_of(chunk["x_groq"]).get("usage")
+        if not usage and choices:
+            # Moonshot has it in the last choice of a stream (https://github.com/earendil-works/pi/issues/2017).
+            usage = next((each["usage"] for each in objects_of(choices) if "usage" in each), None)
         if usage and self._parts.started:
-            self._parts.use(decode_usage(usage))
+            self._parts.use(decode_usage(usage, chunk.get("service_tier")))
         for choice in objects_of(choices):
             if (failure := self._choice(choice)) is not None:
                 return self._fail(failure)
@@ -286,7 +289,7 @@ class ChatStreamDecoder(WireDecoder):
     def _error(self, chunk: Json) -> Sequence[Event]:
         """Usage may come with the error (OpenRouter), and was paid for."""
         if self._parts.started:
-            self._parts.use(decode_usage(chunk.get("usage")))
+            self._parts.use(decode_usage(chunk.get("usage"), chunk.get("service_tier")))
         return self._broken(in_band(chunk))
 
     def _fail(self, failure: Failure) -> Sequence[Event]:

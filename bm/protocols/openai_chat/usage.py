@@ -9,7 +9,7 @@ import msgspec
 
 from bm.chat.events import FinishReason, Usage
 from bm.chat.parts import Json
-from bm.protocols.reading import count_of, json_of, object_of
+from bm.protocols.reading import count_of, json_of, object_of, tier_of
 from bm.protocols.splice import edited, raw_object
 
 _CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
@@ -39,18 +39,45 @@ _WORDS: dict[FinishReason, str] = {
 }
 
 
-def decode_usage(usage: Any) -> Usage | None:
-    """Read a `usage` object; None when there is none.
+_TICKS = 10_000_000_000
+"""xAI's `cost_in_usd_ticks` of one US dollar (https://docs.x.ai/developers/cost-tracking, read 2026-12-01)."""
+
+
+def charge_of(usage: Json) -> float | None:
+    """What the service says that it charges, in US dollars; None if it says nothing.
+
+    OpenRouter has `cost`, and beside it what the owner of one's own key charges (`is_byok`):
+    https://openrouter.ai/docs/use-cases/usage-accounting. Perplexity has an object with `total_cost`, xAI ticks. Read
+    2026-12-01.
+    """
+    if ticks := count_of(usage.get("cost_in_usd_ticks")):
+        return ticks / _TICKS
+    cost = usage.get("cost")
+    cost = cost.get("total_cost") if isinstance(cost, dict) else cost
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < _MOST:
+        return None
+    own = object_of(usage.get("cost_details")).get("upstream_inference_cost") if usage.get("is_byok") is True else 0
+    if isinstance(own, bool) or not isinstance(own, int | float) or not 0 <= own < _MOST:
+        return None
+    return float(cost + own)
+
+
+_MOST = 1_000_000
+"""US dollars that no response costs."""
+
+
+def decode_usage(usage: Any, tier: Any = "") -> Usage | None:
+    """Read a `usage` object; None when there is none. `tier` is the answer's `service_tier`.
 
     `prompt_tokens` includes cached ones. `completion_tokens` includes thinking, but for services whose
-    `total_tokens` shows that it does not (xAI).
+    `total_tokens` shows that it does not (xAI), or that think more than that and give no total.
     """
     if not isinstance(usage, dict):
         return None
     details, inner = object_of(usage.get("prompt_tokens_details")), object_of(usage.get("completion_tokens_details"))
-    prompt, output = (count_of(usage.get(name, usage.get(other))) for name, other in _COUNTS)
-    thinking = count_of(inner.get("reasoning_tokens"))
-    if thinking and count_of(usage.get("total_tokens")) == prompt + output + thinking:
+    prompt, output = (count_of(usage.get(name)) or count_of(usage.get(other)) for name, other in _COUNTS)
+    thinking, total = count_of(inner.get("reasoning_tokens")), count_of(usage.get("total_tokens"))
+    if thinking and (total == prompt + output + thinking or (not total and thinking > output)):
         output += thinking
     read = count_of(details.get("cached_tokens"))
     for key in _CACHED:
@@ -58,7 +85,17 @@ def decode_usage(usage: Any) -> Usage | None:
     read = min(read, prompt)
     written = count_of(details.get("cache_write_tokens")) or count_of(usage.get("cache_creation_input_tokens"))
     written = min(written, prompt - read)
-    return Usage(prompt - read - written, read, written, output, min(thinking, output))
+    return Usage(
+        input=prompt - read - written,
+        cache_read=read,
+        cache_write=written,
+        output=output,
+        thinking=min(thinking, output),
+        audio_input=min(count_of(details.get("audio_tokens")), prompt - read - written),
+        audio_output=min(count_of(inner.get("audio_tokens")), output),
+        tier=tier_of(tier),
+        charged=charge_of(usage),
+    )
 
 
 def encode_usage(usage: Usage) -> Json:

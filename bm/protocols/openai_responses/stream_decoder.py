@@ -236,7 +236,7 @@ class ResponsesStreamDecoder(WireDecoder):
         return self._complete()
 
     def _complete(self) -> Sequence[Event]:
-        self._parts.use(decode_usage(self.response.get("usage")))
+        self._parts.use(decode_usage(self.response))
         called, refused = bool(self._parts.called), bool(self._parts.refused)
         return self._parts.end([finish_of(self.response, called=called, refused=refused)])
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bm.chat.events import Finish, Usage
 from bm.chat.parts import Json
-from bm.protocols.reading import count_of, object_of, string_of
+from bm.protocols.openai_chat.usage import charge_of
+from bm.protocols.reading import count_of, object_of, objects_of, string_of, tier_of
 
 _SHORT = {"length", "context_window", "pause"}
 """An answer that paused between calls of the vendor's own tools is none that is complete."""
@@ -42,16 +41,30 @@ def encode_usage(usage: Usage) -> Json:
     }
 
 
-def decode_usage(value: Any) -> Usage | None:
-    """Read a usage object; None when there is none."""
+def decode_usage(response: Json) -> Usage | None:
+    """Read the usage of a response; None when it has none."""
+    value = response.get("usage")
     if not isinstance(value, dict):
         return None
     details = object_of(value.get("input_tokens_details"))
     read, write = count_of(details.get("cached_tokens")), count_of(details.get("cache_write_tokens"))
+    output = count_of(value.get("output_tokens"))
     return Usage(
         input=max(0, count_of(value.get("input_tokens")) - read - write),
         cache_read=read,
         cache_write=write,
-        output=count_of(value.get("output_tokens")),
-        thinking=count_of(object_of(value.get("output_tokens_details")).get("reasoning_tokens")),
+        output=output,
+        thinking=min(count_of(object_of(value.get("output_tokens_details")).get("reasoning_tokens")), output),
+        searches=sum(map(_is_search, objects_of(response.get("output")))),
+        tier=tier_of(response.get("service_tier")),
+        charged=charge_of(value),
     )
+
+
+def _is_search(item: Json) -> bool:
+    """Whether an item is a web search that is charged: opening a page and finding text in it are not.
+
+    Each call with the action `search` has its price (https://developers.openai.com/api/docs/pricing, read 2026-12-01).
+    """
+    action = object_of(item.get("action")).get("type", "search")
+    return item.get("type") == "web_search_call" and item.get("status") == "completed" and action == "search"

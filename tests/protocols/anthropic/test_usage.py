@@ -42,6 +42,38 @@ def test_a_later_count_replaces_the_earlier_and_silence_keeps_it() -> None:
     assert meter.add(None) is None
 
 
+def test_a_prompt_that_turns_out_to_be_cached_is_counted_once() -> None:
+    meter = UsageMeter()
+    meter.add({"input_tokens": 1000, "output_tokens": 1})
+    assert meter.add({"input_tokens": 0, "cache_read_input_tokens": 1000, "output_tokens": 9}) == Usage(0, 1000, 0, 9)
+
+
+@pytest.mark.parametrize(
+    ("wire", "usage"),
+    [
+        ({"server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 1}}, Usage(searches=3)),
+        ({"server_tool_use": None}, Usage()),
+        ({"speed": "fast"}, Usage(tier="fast")),
+        ({"speed": "standard", "service_tier": "standard"}, Usage()),
+        ({"output_tokens": 3, "output_tokens_details": {"thinking_tokens": 9}}, Usage(output=3, thinking=3)),
+        (
+            {
+                "input_tokens": 23_000,
+                "output_tokens": 1_000,
+                "iterations": [
+                    {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500},
+                    {"type": "message", "input_tokens": 23_000, "output_tokens": 1_000},
+                ],
+            },
+            Usage(input=203_000, output=4_500),
+        ),
+    ],
+    ids=["searches", "none", "fast", "usual", "more thinking than output", "summarized before"],
+)
+def test_what_else_is_billed_is_read(wire: dict[str, Any], usage: Usage) -> None:
+    assert decode_usage(wire) == usage
+
+
 @pytest.mark.parametrize(
     ("word", "reason"),
     [

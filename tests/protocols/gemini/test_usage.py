@@ -48,6 +48,33 @@ def test_usage(metadata: tuple[int, ...], usage: Usage) -> None:
     assert UsageUpdate(usage) in reported(body)
 
 
+@pytest.mark.parametrize(
+    ("metadata", "usage"),
+    [
+        ({"promptTokenCount": 7, "cachedContentTokenCount": 161}, Usage(cache_read=7)),
+        (
+            {
+                "promptTokenCount": 100,
+                "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 4}, {"modality": "AUDIO", "tokenCount": 96}],
+            },
+            Usage(input=100, audio_input=96),
+        ),
+        (
+            {"candidatesTokenCount": 1300, "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}]},
+            Usage(output=1300, image_output=1290),
+        ),
+        ({"promptTokenCount": 1, "trafficType": "ON_DEMAND"}, Usage(input=1)),
+        ({"promptTokenCount": 1, "trafficType": "ON_DEMAND_FLEX"}, Usage(input=1, tier="flex")),
+        ({"promptTokenCount": 1, "trafficType": "ON_DEMAND_PRIORITY"}, Usage(input=1, tier="priority")),
+        ({"promptTokenCount": 1, "serviceTier": "standard"}, Usage(input=1)),
+        ({"promptTokenCount": 1, "serviceTier": "SERVICE_TIER_FLEX"}, Usage(input=1, tier="flex")),
+        ({"promptTokenCount": 1, "promptTokensDetails": "x", "candidatesTokensDetails": [None]}, Usage(input=1)),
+    ],
+)
+def test_what_else_changes_the_price(metadata: dict[str, Any], usage: Usage) -> None:
+    assert decode_usage(metadata) == usage
+
+
 def test_the_last_usage_counts_and_an_unchanged_one_is_reported_once() -> None:
     one, two = {"promptTokenCount": 1}, {"promptTokenCount": 1, "candidatesTokenCount": 2}
     events = reported(

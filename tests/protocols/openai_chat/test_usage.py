@@ -34,6 +34,15 @@ from bm.protocols.openai_chat.usage import (
         ),
         ({"prompt_tokens": 7, "prompt_tokens_details": {"cached_tokens": 161}}, Usage(0, 7)),
         ({"prompt_tokens": 10, "prompt_tokens_details": None, "completion_tokens": None}, Usage(10)),
+        ({"prompt_tokens": 0, "input_tokens": 10, "completion_tokens": None, "output_tokens": 2}, Usage(10, 0, 0, 2)),
+        (
+            {"prompt_tokens": 10, "prompt_tokens_details": {"audio_tokens": 7}},
+            Usage(input=10, audio_input=7),
+        ),
+        (
+            {"completion_tokens": 9, "completion_tokens_details": {"audio_tokens": 6}},
+            Usage(output=9, audio_output=6),
+        ),
         (None, None),
         ("many", None),
     ],
@@ -46,6 +55,53 @@ def test_thinking_outside_of_the_completion_is_counted_in_where_the_total_shows_
     """xAI."""
     wire = {"prompt_tokens": 307, "completion_tokens": 26, "total_tokens": 588}
     assert decode_usage({**wire, "completion_tokens_details": {"reasoning_tokens": 255}}) == Usage(307, 0, 0, 281, 255)
+
+
+def test_more_thinking_than_completion_is_counted_in_where_there_is_no_total() -> None:
+    """xAI's streams, https://github.com/LiveBench/LiveBench/pull/503."""
+    wire = {"prompt_tokens": 10, "completion_tokens": 237, "completion_tokens_details": {"reasoning_tokens": 1901}}
+    assert decode_usage(wire) == Usage(10, 0, 0, 2138, 1901)
+    assert decode_usage({**wire, "total_tokens": 247}) == Usage(10, 0, 0, 237, 237)
+
+
+@pytest.mark.parametrize(
+    ("wire", "charged"),
+    [
+        ({"cost": 0.95, "cost_details": {"upstream_inference_cost": 0.9}}, 0.95),
+        ({"cost": 0.95, "is_byok": True, "cost_details": {"upstream_inference_cost": 19}}, 19.95),
+        ({"cost": 0}, 0.0),
+        ({"cost": {"input_tokens_cost": 0.001, "request_cost": 0.006, "total_cost": 0.007}}, 0.007),
+        ({"cost_in_usd_ticks": 37_756_000}, 0.0037756),
+        ({}, None),
+        ({"cost": None}, None),
+        ({"cost": "0.1"}, None),
+        ({"cost": True}, None),
+        ({"cost": -1}, None),
+        ({"cost": 1e300}, None),
+        ({"cost": 1, "is_byok": True, "cost_details": {"upstream_inference_cost": "19"}}, None),
+    ],
+)
+def test_what_a_service_charges_is_read(wire: Json, charged: float | None) -> None:
+    usage = decode_usage(wire)
+    assert usage is not None and usage.charged == (None if charged is None else pytest.approx(charged))
+
+
+@pytest.mark.parametrize(
+    ("said", "tier"),
+    [
+        ("default", ""),
+        ("auto", ""),
+        ("on_demand", ""),
+        ("flex", "flex"),
+        ("priority", "priority"),
+        ("PRIORITY", "priority"),
+        (None, ""),
+        (5, ""),
+    ],
+)
+def test_the_tier_is_read(said: object, tier: str) -> None:
+    usage = decode_usage({"prompt_tokens": 1}, said)
+    assert usage is not None and usage.tier == tier
 
 
 def test_usage_survives_both_ways() -> None:

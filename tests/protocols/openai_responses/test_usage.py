@@ -51,8 +51,18 @@ WIRE = {
 
 def test_usage_in_both_directions() -> None:
     usage = Usage(input=150, cache_read=800, cache_write=50, output=250, thinking=200)
-    assert decode_usage(WIRE) == usage
+    assert decode_usage({"usage": WIRE}) == usage
     assert encode_usage(usage) == WIRE
+
+
+def test_what_else_changes_the_price_is_read() -> None:
+    def search(action: str, status: str = "completed") -> dict[str, Any]:
+        return {"type": "web_search_call", "status": status, "action": {"type": action}}
+
+    items = [search("search"), search("open_page"), search("find_in_page"), search("search", "failed"), "x"]
+    items += [{"type": "web_search_call", "status": "completed"}]
+    found = decode_usage({"usage": {"cost_in_usd_ticks": 5}, "output": items, "service_tier": "priority"})
+    assert found == Usage(searches=2, tier="priority", charged=5e-10)
 
 
 @pytest.mark.parametrize(
@@ -67,4 +77,4 @@ def test_usage_in_both_directions() -> None:
     ],
 )
 def test_usage_of_services_that_leave_things_out(wire: object, usage: Usage | None) -> None:
-    assert decode_usage(wire) == usage
+    assert decode_usage({"usage": wire}) == usage
