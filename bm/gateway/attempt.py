@@ -301,11 +301,16 @@ class Attempts:
         # The client has received the error in its stream, so no other target is tried.
         return msgspec.structs.replace(outcome, request="done") if relay.committed else outcome
 
-    def _usage_of_part(self, watch: Watch) -> Usage | None:
-        """The tokens of a response without its end, where most services report them: an estimate of what came."""
-        if not watch.begun:
+    def _usage(self, watch: Watch) -> Usage | None:
+        """The tokens of a response: as reported at its end, else an estimate of what came.
+
+        Some services report none, and what they charge is not nothing.
+        """
+        usage = watch.usage or Usage()
+        if not watch.begun or (watch.complete and (usage.prompt or usage.output)):
             return watch.usage
-        usage = watch.usage or Usage(input=prompt_tokens(self._adapter))
+        if not usage.prompt:
+            usage = msgspec.structs.replace(usage, input=prompt_tokens(self._adapter))
         return msgspec.structs.replace(usage, output=max(usage.output, tokens_in(watch.size)))
 
     def _missed(self, running: Running, watch: Watch) -> Outcome:
@@ -355,7 +360,7 @@ class Attempts:
         record = self._reply.record
         record.status = 200
         record.target = upstream.target
-        record.usage = watch.usage if watch.complete else self._usage_of_part(watch)
+        record.usage = self._usage(watch)
         record.finish = watch.finish.reason if watch.finish else ""
         record.failure = None if watch.failure is None else masked(watch.failure, self._services.mask)
         record.losses = upstream.losses

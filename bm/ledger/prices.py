@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _PROVIDER_IDS = {"gemini": "google", "xai": "x-ai"}
 """Provider names in the price data, where they differ from bm's."""
 
+_MOST_TOKENS = 2**31
+"""More than any response uses: counts beyond are a mistake, of which the cost must not be added to others."""
+
 _FRESH = 1_800
 """Seconds for which a price is cached, from the full or half hour: some change with the date, some at a time of day."""
 
@@ -131,7 +134,8 @@ def cost_of(provider: str, model: str, usage: Usage) -> float | None:
     if usage.charged is not None and provider in _CHARGING:
         return usage.charged
     shortly = usage.cache_write - usage.cache_write_1h
-    if min(usage.input, usage.cache_read, shortly, usage.cache_write_1h, usage.output) < 0:
+    counts = (usage.input, usage.cache_read, shortly, usage.cache_write_1h, usage.output, usage.searches)
+    if min(counts) < 0 or max(counts) > _MOST_TOKENS:
         # The upstream reported inconsistent counts.
         return None
     card = _card((provider, model))

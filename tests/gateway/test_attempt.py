@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from bm.accounts.account import Access
+from bm.chat.events import Usage as Tokens
 from bm.errors import Failure
 from bm.gateway.attempt import naming_project
+from bm.ledger.prices import cost_of
 from bm.simulator import Rule
+from bm.simulator.rules import Usage
 from tests.gateway.world import EVERY_CLIENT, EVERY_PROTOCOL, World
 
 
@@ -44,6 +48,33 @@ def test_a_model_that_answers_with_nothing_is_asked_once_more(world: World, prot
     answer = world.ask(protocol, stream=stream)
     assert answer.complete and b"late" not in answer.body
     assert world.account(world.pool[0])["failures_today"] == 0
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_of_no_use_costs_what_it_has_used(world: World, stream: bool) -> None:
+    world.set_up(accounts=2)
+    world.sim.script(Rule(finish="malformed_tool_call", usage=Usage(input=900, output=70)), Rule())
+    answer = world.ask("gemini", stream=stream)
+    assert answer.complete
+    record = world.admin(f"why/{answer.bm('request-id')}")
+    wasted, used = (msgspec.convert(each["usage"], Tokens) for each in (record["attempts"][0], record))
+    assert (wasted.prompt, wasted.output) == (900, 70)
+    costs = [cost_of("gemini", record["answered_by"]["model"], each) or 0 for each in (wasted, used)]
+    assert record["cost"] == pytest.approx(sum(costs))
+
+
+@EVERY_CLIENT
+@pytest.mark.parametrize("usage", ["", ',"usageMetadata":{}', ',"usageMetadata":{"promptTokenCount":0}'])
+def test_what_a_service_does_not_count_is_estimated(world: World, protocol: str, stream: bool, usage: str) -> None:
+    world.set_up(accounts=1)
+    said = (
+        '{"candidates":[{"content":{"role":"model","parts":[{"text":"one two three four"}]},"finishReason":"STOP"}]%s}'
+    )
+    body = said % usage
+    kind = "text/event-stream" if stream else "application/json"
+    world.sim.script(Rule(raw_body=f"data: {body}\n\n" if stream else body, content_type=kind))
+    record = world.admin(f"why/{world.ask(protocol, stream=stream).bm('request-id')}")
+    assert record["usage"]["input"] > 0 and record["usage"]["output"] > 0 and record["cost"] > 0
 
 
 def test_claude_may_have_nothing_to_say(world: World) -> None:
@@ -157,6 +188,7 @@ def test_more_texts_than_a_request_may_hold_take_several(world: World) -> None:
     world.set_up(1)
     body = {"model": "gemini:gemini-embedding-001", "input": [str(number) for number in range(250)]}
     answer = world.http.post("/v1/embeddings", json=body)
+    assert world.admin(f"why/{answer.headers['x-bm-request-id']}")["cost"] > 0
     assert answer.status_code == 200
     assert [row["index"] for row in answer.json()["data"]] == list(range(250))
     assert len(world.sim.log()) == 3

@@ -70,7 +70,7 @@ def test_what_is_free_costs_nothing(provider: str, model: str) -> None:
 def test_a_service_that_says_what_it_charges_is_believed() -> None:
     assert cost_of("openrouter", "openrouter/auto", Usage(input=1, charged=0.25)) == 0.25
     assert cost_of("openrouter", "anthropic/claude-opus-5.5", Usage(input=1_000_000, charged=0.0)) == 0
-    assert cost_of("acme", "acme-1", Usage(input=1, charged=0.25)) is None, "in a currency that nobody knows"
+    assert cost_of("acme", "acme-1", Usage(input=1, charged=0.25)) is None, "in what currency is unknown"
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,7 @@ def test_searches_audio_and_images_have_their_own_prices() -> None:
 
 def test_inconsistent_counts_have_no_price() -> None:
     assert cost_of("gemini", "gemini-2.5-flash", Usage(input=-50, cache_read=10)) is None
+    assert cost_of("gemini", "gemini-2.5-flash", Usage(input=10**30)) is None
 
 
 @pytest.mark.parametrize(

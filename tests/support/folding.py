@@ -28,6 +28,16 @@ class ChatResponse(msgspec.Struct, frozen=True, kw_only=True):
     usage: events.Usage | None = None
     failure: Failure | None = None
 
+    @property
+    def tokens(self) -> events.Usage | None:
+        """The usage that every protocol has a place for: what the answer has cost besides stays with bm."""
+        usage, none = self.usage, events.Usage()
+        apart = {name: getattr(none, name) for name in _FOR_COSTS}
+        return None if usage is None else msgspec.structs.replace(usage, **apart)
+
+
+_FOR_COSTS = ("audio_input", "audio_output", "image_output", "searches", "tier", "charged")
+
 
 class _Open:
     """A part in the making."""

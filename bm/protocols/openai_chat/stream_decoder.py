@@ -259,9 +259,6 @@ class ChatStreamDecoder(WireDecoder):
         usage = chunk.get("usage")
         if not usage and "x_groq" in chunk:
             usage = object_of(chunk["x_groq"]).get("usage")
-        if not usage and choices:
-            # Moonshot has it in the last choice of a stream (https://github.com/earendil-works/pi/issues/2017).
-            usage = next((each["usage"] for each in objects_of(choices) if "usage" in each), None)
         if usage and self._parts.started:
             self._parts.use(decode_usage(usage, chunk.get("service_tier")))
         for choice in objects_of(choices):
@@ -282,6 +279,9 @@ class ChatStreamDecoder(WireDecoder):
             decoder.names_finish = True
         if choice.get("finish_reason"):
             decoder.ends(choice)
+            if "usage" in choice:
+                # Moonshot has it there in a stream (https://github.com/earendil-works/pi/issues/2017, read 2026-12-01).
+                self._parts.use(decode_usage(choice["usage"]))
         elif "error" not in choice:
             return None
         return failed_choice(choice)

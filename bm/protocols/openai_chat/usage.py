@@ -107,11 +107,11 @@ def encode_usage(usage: Usage) -> Json:
         "prompt_tokens_details": {
             "cached_tokens": usage.cache_read,
             "cache_write_tokens": usage.cache_write,
-            "audio_tokens": 0,
+            "audio_tokens": usage.audio_input,
         },
         "completion_tokens_details": {
             "reasoning_tokens": usage.thinking,
-            "audio_tokens": 0,
+            "audio_tokens": usage.audio_output,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
         },

@@ -48,13 +48,12 @@ def decode_usage(response: Json) -> Usage | None:
         return None
     details = object_of(value.get("input_tokens_details"))
     read, write = count_of(details.get("cached_tokens")), count_of(details.get("cache_write_tokens"))
-    output = count_of(value.get("output_tokens"))
     return Usage(
         input=max(0, count_of(value.get("input_tokens")) - read - write),
         cache_read=read,
         cache_write=write,
-        output=output,
-        thinking=min(count_of(object_of(value.get("output_tokens_details")).get("reasoning_tokens")), output),
+        output=count_of(value.get("output_tokens")),
+        thinking=count_of(object_of(value.get("output_tokens_details")).get("reasoning_tokens")),
         searches=sum(map(_is_search, objects_of(response.get("output")))),
         tier=tier_of(response.get("service_tier")),
         charged=charge_of(value),

@@ -100,7 +100,7 @@ def reported(answer: ChatResponse) -> list[Any]:
         [part.text for part in parts if isinstance(part, Thinking)],
         [part.raw for part in parts if isinstance(part, Opaque)],
         choice.finish.reason if choice is not None and choice.finish is not None else None,
-        answer.usage,
+        answer.tokens,
     ]
 
 

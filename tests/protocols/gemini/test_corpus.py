@@ -100,7 +100,7 @@ def essence(answer: ChatResponse) -> Any:
             choice.finish and (choice.finish.reason, choice.finish.native),
         )
         for choice in answer.choices
-    ], answer.usage
+    ], answer.tokens
 
 
 @each_case(ERRORS)

@@ -112,7 +112,7 @@ def gist(events: Iterable[Event]) -> Any:
         )
         for choice in answer.choices
     ]
-    return choices, answer.usage
+    return choices, answer.tokens
 
 
 @each_case(ERRORS)

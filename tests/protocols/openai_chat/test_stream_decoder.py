@@ -214,6 +214,13 @@ def test_stop_after_a_call_means_that_tools_are_called() -> None:
     assert finish(stream(chunk({"tool_calls": [CALL]}), chunk({}, "stop"))).reason == "tool_calls"
 
 
+def test_usage_in_the_last_choice_is_found() -> None:
+    """Moonshot."""
+    usage = {"prompt_tokens": 19, "completion_tokens": 13, "cached_tokens": 12}
+    last = chunk(choices=[{"index": 0, "delta": {}, "finish_reason": "stop", "usage": usage}])
+    assert fold(decode(stream(chunk({"content": "x"}), last))).usage == Usage(input=7, cache_read=12, output=13)
+
+
 def test_usage_after_the_finish_reason_and_a_repeated_finish_reason_make_one_end() -> None:
     usage = {"prompt_tokens": 1, "completion_tokens": 1}
     raw = stream(chunk({"content": "x"}, "stop"), chunk({"content": ""}, "stop", usage=usage), chunk(choices=[]))

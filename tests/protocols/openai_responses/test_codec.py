@@ -53,7 +53,7 @@ def reported(response: ChatResponse) -> object:
     """What must survive a translation: content, usage, how it ended."""
     ended = [choice.finish.reason if choice.finish else None for choice in response.choices]
     failed = response.failure.kind if response.failure is not None else None
-    return [choice.parts for choice in response.choices], response.usage, ended, failed
+    return [choice.parts for choice in response.choices], response.tokens, ended, failed
 
 
 @pytest.mark.corpus
