@@ -24,7 +24,7 @@ FailureKind = Literal[
     "billing",  # the account is out of credit
     "permission",  # the account may not do this
     "blocked",  # a web page, a proxy or the region stands in the way; no key is at fault
-    "declined",  # 400: the account declines this one request, by its price or its content; another may serve it
+    "declined",  # 400: the account declines this one request, by its price, content or tools; another may serve it
     "forbidden",  # 403 by bm itself: foreign Host or Origin
     "not_found",  # 404: unknown model or path
     "method",  # 405

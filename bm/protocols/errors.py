@@ -116,6 +116,10 @@ _NO_MODEL = (
 
 Z.AI: JailbrokenAI/wallbreaker#20 (2026-07-20); OpenRouter: OpenRouterTeam/openrouter-examples#74 (2026-05-06).
 """
+_NO_TOOLS = (
+    r"does not support tools\W*$|endpoints found that support tool use|tool calling is not supported"
+    r"|function calling is not enabled"
+)
 _NO_BILLING = r"enable billing|billing (?:is )?(?:disabled|not enabled)|billing account"
 _BAD_KEY = r"api[ _]key (?:not valid|expired|not found)|reported as leaked|(?:invalid|incorrect) api key"
 _REGION = (
@@ -152,6 +156,8 @@ _ROWS: tuple[Row, ...] = (
     Row("not_found", "Groq, Together", "model_decommissioned model_not_available", at=(400, 403, 404)),
     Row("not_found", "all", wording=_RETIRED, at=(400, 403, 410)),
     Row("not_found", "Z.AI, OpenRouter, DeepSeek, Mistral, Bedrock", wording=_NO_MODEL, at=(400, 422)),
+    # A model without tools, or a route to none with them: NousResearch/hermes-agent#58451 (2026-07-04).
+    Row("declined", "Ollama, OpenRouter, Perplexity, Google", wording=_NO_TOOLS, at=(400, 404)),
     # Metadata of a moderation, which is about the content of one request and not about the account.
     Row("declined", "OpenRouter", "flagged_input reasons", at=(403,)),
     Row("declined", "xAI, OpenRouter, OpenAI", "content_policy_violation content_filter", _CONTENT, at=(403,)),

@@ -69,6 +69,7 @@ ROWS: Final[tuple[Row, ...]] = (
     row("all", wordings.LENGTH, readers.length),
     # Thinking
     row("Anthropic", r"thinking\.type\.enabled\S* is not supported", do("adaptive"), "anthropic"),
+    row("MiniMax", r"thinking\.type: .enabled. \(allowed: adaptive", do("adaptive")),
     row(
         "Anthropic",
         r"thinking\.type\.adaptive\S* is not supported|adaptive thinking is not supported|'adaptive' found using"
@@ -222,7 +223,8 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     row(
         "Anthropic, vLLM, Bedrock, Qwen's template",
-        r"first message must (?:use the|be|have).{0,20}user|must start with a user message|no user query found",
+        r"first message must (?:use the|be|have).{0,20}user|must start with a user message|no user query found"
+        r"|not contain elements with the role of user",
         do("begin_with_user"),
     ),
     row("Google", r"call turn comes immediately after a user turn", do("begin_with_user"), "gemini"),

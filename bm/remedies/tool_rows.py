@@ -72,9 +72,9 @@ TOOL_ROWS: Final[tuple[Row, ...]] = (
     row("OpenAI", r"image URLs are only allowed for messages with role", do("rewrite", passing=True), "openai-chat"),
     row(
         "OpenAI",
-        r"tool_calls\[\d+\]\.function\.name': (?:string does not match|string too long)",
+        r"tool_calls\[\d+\]\.function\.name': string (?:does not match|too long)|toolUse\.name' failed to satisfy"
+        r"|tool_use\.name: String should|invalid tool type",
         do("rewrite", passing=True),
-        "openai-chat",
     ),
     row(
         "OpenAI",
@@ -89,7 +89,7 @@ TOOL_ROWS: Final[tuple[Row, ...]] = (
     ),
     row(
         "OpenAI, MiniMax",
-        r"object schema missing properties|function name or parameters is empty",
+        r"object schema missing properties|function (?:name or )?parameters is empty",
         do("add_properties"),
     ),
     row(

@@ -248,12 +248,7 @@ def drop_empty(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
         if turn.get("tool_calls") == []:
             del turn["tool_calls"]
             changed = True
-        if turn.get("role") == "tool" and not text_of(turn).strip() and all(map(_is_empty, pieces_of(turn))):
-            turn["content"] = NO_OUTPUT
-            changed = True
-        if turn.get("output") == "":
-            turn["output"] = NO_OUTPUT
-            changed = True
+        changed = _fill_results(turn) or changed
         for list_ in ("content", "parts"):
             if pieces := objects_of(turn.get(list_)):
                 turn[list_] = [piece for piece in pieces if not _is_empty(piece)]
@@ -269,6 +264,19 @@ def drop_empty(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
         body["system"] = [piece for piece in system if not _is_empty(piece)]
         changed = True
     return changed
+
+
+def _fill_results(turn: Json) -> bool:
+    """Say of the results in a turn that hold nothing that there was no output."""
+    empty = [(piece, "content") for piece in pieces_of(turn) if piece.get("type") == "tool_result"]
+    empty = [(piece, name) for piece, name in empty if not piece.get(name)]
+    if turn.get("role") == "tool" and not text_of(turn).strip() and all(map(_is_empty, pieces_of(turn))):
+        empty.append((turn, "content"))
+    if turn.get("output") == "":
+        empty.append((turn, "output"))
+    for owner, name in empty:
+        owner[name] = NO_OUTPUT
+    return bool(empty)
 
 
 def drop_nulls(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:

@@ -55,7 +55,8 @@ SCHEMA: Final = (
 SYSTEM: Final = (
     r"role\W{1,3}system\W{1,3}(?:is not supported|must precede)|unexpected role\W{1,3}system|valid role: user, model"
     r"|system messages? (?:must be|should be|are only|is only|can only).{0,40}(?:beginning|first|start)"
-    r"|invalid role: system|role: input should be .user|(?:only one|multiple|single) system messages?"
+    r"|invalid (?:message )?role: system|invalid chat setting|role: input should be .user"
+    r"|(?:only one|multiple|single) system messages?"
 )
 DEVELOPER: Final = (
     r"\bdeveloper\b.{0,80}(?:is not one of|not supported|unknown|unexpected|invalid|found using 'role')"
@@ -82,7 +83,8 @@ UNPAIRED: Final = (
 EMPTY: Final = (
     r"must have (?:either )?content or tool_calls|text content blocks must|empty text blocks"
     r"|content (?:must be|is) (?:non-?empty|required)|at least one content element|must not be empty"
-    r"|(?:content|text) is empty|content' field that is not empty|ContentBlock .{0,60}is blank"
+    r"|(?:content|toolResult) cannot be empty|(?:content|text) is empty"
+    r"|content' field that is not empty|ContentBlock .{0,60}is blank"
     r"|(?:string|array) to have >=1|: empty string\. Expected|should not be empty"
     r"|message content type: <nil>|non-empty content|must have a text parameter"
     r"|must have one initialized field"

@@ -50,6 +50,8 @@ INVALID = "invalid_request_error"
         (400, error("maximum context length is 9 tokens and your request has 15 input tokens"), "context_too_long"),
         (400, error("Input length 300000 exceeds the maximum length 262144."), "context_too_long"),
         (400, error("The model `m` has been decommissioned and is no longer supported."), "not_found"),
+        (400, error("registry.ollama.ai/library/gemma3:4b does not support tools"), "declined"),
+        (404, error('No endpoints found that support tool use. Try disabling "a".'), "declined"),
         (400, error("Unknown Model, please check the model code."), "not_found"),
         (400, error("google/gemini-2.0-pro-exp-02-05:free is not a valid model ID"), "not_found"),
         (400, error("The provided model identifier is invalid."), "not_found"),

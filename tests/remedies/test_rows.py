@@ -507,6 +507,33 @@ NAMED_OTHERWISE: dict[str, tuple[ProtocolName, str, Any, Any]] = {
         {"messages": [{"role": "system", "content": "s"}, {"role": "system", "content": "t"}, HI]},
         {"messages": [{"role": "system", "content": "s\n\nt"}, HI]},
     ),
+    "two system messages (MiniMax)": (
+        CHAT,
+        "invalid params, invalid chat setting (2013)",
+        {"messages": [{"role": "system", "content": "s"}, {"role": "system", "content": "t"}, HI]},
+        {"messages": [{"role": "system", "content": "s\n\nt"}, HI]},
+    ),
+    "a kind of thinking (MiniMax)": (
+        CHAT,
+        'invalid params, invalid thinking.type: "enabled" (allowed: adaptive, disabled) (2013)',
+        {"thinking": {"type": "enabled"}},
+        {"thinking": {"type": "adaptive"}},
+    ),
+    "a result of nothing (Bedrock)": (
+        CLAUDE,
+        "The content field at messages.0.content.0.toolResult cannot be empty when status value is error.",
+        {
+            "messages": [
+                HI | {"content": [{"type": "tool_result", "tool_use_id": "t", "content": "", "is_error": True}]}
+            ]
+        },
+        {
+            "messages": [
+                HI
+                | {"content": [{"type": "tool_result", "tool_use_id": "t", "content": "(no output)", "is_error": True}]}
+            ]
+        },
+    ),
     "an empty output": (
         RESPONSES,
         "Invalid 'input[0].output': empty string. Expected a string with minimum length 1",

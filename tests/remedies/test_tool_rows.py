@@ -93,7 +93,7 @@ CASES: dict[str, tuple[ProtocolName, str, Any, Any]] = {
     ),
     "a function without parameters (MiniMax)": (
         CHAT,
-        "invalid params, function name or parameters is empty (2013)",
+        "invalid params, function parameters is empty (2013)",
         {"tools": [{"function": {"name": "f"}}]},
         {"tools": [tool(NOTHING)]},
     ),
@@ -152,6 +152,8 @@ def test_a_refusal_and_what_heals_it(case: tuple[ProtocolName, str, Any, Any]) -
         (CHAT, "Image URLs are only allowed for messages with role 'user', but this message with role 'tool' has one."),
         (CHAT, "Invalid 'messages[1].tool_calls[0].function.name': string does not match pattern. Expected a string"),
         (CHAT, "Invalid request: tool call id edit:3 is duplicated"),
+        (CHAT, "invalid params, invalid tool type: (2013)"),
+        (CLAUDE, "Value '$X' at 'messages.1.member.content.1.member.toolUse.name' failed to satisfy constraint"),
         (CHAT, "invalid params, invalid function arguments json string, tool_call_id: c (2013)"),
         (CHAT, "Invalid value: 'allowed_tools'. Supported values are: 'function' and 'custom'."),
         (CHAT, "Invalid value: 'function'. Supported values are: 'system', 'assistant', 'user', and 'tool'."),

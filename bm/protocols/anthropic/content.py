@@ -309,7 +309,9 @@ class BlockWriter:
             (beside if hoisted else inside).extend(self.part(inner, "user"))
         match inside:
             case []:
-                block["content"] = ""
+                # An error has to say something:
+                # aws-samples/sample-multi-agent-orchestration-chat-on-agentcore#15 (2026-06-01).
+                block["content"] = "error" if part.is_error else ""
             case [{"type": "text", "text": text, **rest}] if not rest:
                 block["content"] = text
             case _:

@@ -299,6 +299,11 @@ def test_an_image_stands_after_a_result_that_is_an_error() -> None:
     assert [(block["type"], block.get("content")) for block in blocks] == [("tool_result", "x"), ("image", None)]
 
 
+def test_an_error_without_words_is_said_to_be_one() -> None:
+    turns = (user("Hi"), assistant(ToolCall("t1", "run", {})), user(ToolResult("t1", (), is_error=True)))
+    assert encoded(chat(*turns)).body["messages"][2]["content"][0]["content"] == "error"
+
+
 def test_media_stand_beside_a_result_that_cannot_hold_them() -> None:
     image = Media("image", url="https://x")
     turns = (user("Hi"), assistant(ToolCall("t1", "run", {})), user(ToolResult("t1", (Text("see"), image))))
