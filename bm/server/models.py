@@ -96,7 +96,8 @@ def described(listed: ListedModel, provider: Provider) -> Json:
     row: Json = msgspec.to_builtins(listed)
     return row | {
         "name": listed.id if provider.name in UNPREFIXED else f"{provider.name}:{listed.id}",
-        "price": None if None in costs else [round((cost or 0) * _THOUSAND, 4) for cost in costs],
+        # A model that embeds writes no tokens, so it has no price for them.
+        "price": None if costs[0] is None else [round((cost or 0) * _THOUSAND, 4) for cost in costs],
         "takes": [name for name, has in features.items() if has],
         "note": retirement(listed.id, date.today(), listed.retires),
     }

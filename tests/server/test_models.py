@@ -29,6 +29,11 @@ def test_what_to_type(provider: str, model: str, name: str) -> None:
     assert len(row["price"]) == 2 and row["price"][0] < row["price"][1]
 
 
+def test_a_model_that_embeds_has_the_price_of_what_it_reads() -> None:
+    listed = ListedModel(id="text-embedding-3-small", provider="openai")
+    assert described(listed, PROVIDERS["openai"])["price"] == [0.02, 0]
+
+
 def test_what_is_not_known_is_not_made_up() -> None:
     row = described(ListedModel(id="no-such-model", provider="groq"), PROVIDERS["groq"])
     assert row["price"] is None and row["note"] == "" and row["context"] == 0
