@@ -159,11 +159,16 @@ def drop(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
 
 
 def rename(body: Json, remedy: Remedy, protocol: ProtocolName) -> bool:
-    """Give a member another name in the same object, unless that is taken."""
+    """Give a member another name in the same object. Where a member has that name already, its value holds.
+
+    Tools send both `max_tokens` and `max_completion_tokens`, as services differ in which they take.
+    """
     (new,) = remedy.values
-    found = [(owner, name) for owner, name in owners(body, remedy.path) if new not in owner]
+    found = list(owners(body, remedy.path))
     for owner, name in found:
-        owner[new] = owner.pop(name)
+        value = owner.pop(name)
+        if owner.get(new) is None:
+            owner[new] = value
     return bool(found)
 
 

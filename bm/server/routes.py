@@ -55,7 +55,7 @@ _CALLS = {
     for (protocol, operation), path in PATHS.items()
 }
 _METHODS = {name: meaning for meaning, name in GEMINI_METHODS.items()}
-_GEMINI = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?((?:models|tunedModels)/.+):([A-Za-z]+)")
+_GEMINI = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?(?:models/)*((?:models|tunedModels)/.+):([A-Za-z]+)")
 _INTERACTIONS = re.compile(r"/(?:v1beta|v1)/interactions(?:/([^/]+))?")
 _STORED = re.compile(r"/v1/responses/([^/]+)(?:/(cancel|input_items))?")
 _STORED_ACTIONS: dict[str, tuple[Action, tuple[str, ...], Literal["GET", "POST"]]] = {
@@ -64,6 +64,7 @@ _STORED_ACTIONS: dict[str, tuple[Action, tuple[str, ...], Literal["GET", "POST"]
     "input_items": ("input_items", ("GET",), "GET"),
 }
 """What can be asked about a stored response, by which methods, and the one that a wrong method is answered with."""
+_SLASHES = re.compile("/{2,}")
 _MODELS = re.compile(r"/(?:(v1beta|v1alpha|v1)/)?models(?:/(.+))?")
 
 _NO_UPGRADE = Failure(
@@ -74,11 +75,40 @@ _NO_UPGRADE = Failure(
 Found = Route | ModelsRoute | StoredRoute | InteractionsRoute | Probe
 
 
+_BASES = re.compile(
+    r"((?:/(?:v1|v1beta|v1alpha|api|openai|anthropic|gemini|chat/completions|messages|responses))*)"
+    r"(/(?:chat/completions|embeddings|messages(?:/count_tokens)?|responses(?:/.+)?|(?:models|tunedModels)(?:/.+)?))"
+)
+"""What stands before the path of a request when a tool's base URL has a part too many or lacks its `/v1`."""
+
+
 def find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
     """The route of a request, or the failure: 404 for an unknown path, 405 for a wrong method.
 
-    `path` is already decoded.
+    `path` is already decoded. Tools differ in what they append to a base URL, so it has often a `/v1` too many or too
+    few, a slash at its end, or the whole path of a call:
+    https://github.com/CloudWaddie/LMArenaBridge/issues/159, https://github.com/garrytan/gbrain/issues/1250,
+    https://github.com/cline/cline/issues/375 (read 2026-12-01). What such a request means is beyond doubt.
     """
+    found = _find(method, path, headers)
+    if isinstance(found, Failure) and found.kind == "not_found":
+        meant = _find(method, _meant(path), headers)
+        return found if isinstance(meant, Failure) and meant.kind == "not_found" else meant
+    return found
+
+
+def _meant(path: str) -> str:
+    """The path as its API writes it, below whatever base URL."""
+    parts = _BASES.fullmatch(_SLASHES.sub("/", path).rstrip("/"))
+    if parts is None:
+        return path
+    base, rest = parts.groups()
+    last = base.rpartition("/")[2]
+    version = last if last in ("v1beta", "v1alpha") and rest.startswith(("/models", "/tunedModels")) else "v1"
+    return f"/{version}{rest}"
+
+
+def _find(method: str, path: str, headers: Mapping[str, str]) -> Found | Failure:
     path = path.removeprefix("/openai") if path.startswith("/openai/v1/") else path
     path = path.rstrip("/") or "/"
     if (route := _CALLS.get(path)) is not None:
@@ -126,12 +156,12 @@ def _wrong_method(method: str, path: str, right: Literal["GET", "POST"]) -> Fail
 
 
 def _hint(path: str) -> str:
-    """The likely cause of a 404: a base URL with a `/v1` missing or too many."""
+    """The likely cause of a 404: a base URL with too much at its end."""
     for known in _CALLS:
-        if path == known.removeprefix("/v1"):
-            return f"; end the base URL in /v1, for {known}"
         if path.endswith(known):
             return f"; the base URL has too much at its end: {path.removesuffix(known)} (for {known})"
+    if path.endswith("/completions"):
+        return "; only chat completions are offered, so switch the tool from legacy completions to these"
     return "; `bm env` prints the base URL for each tool"
 
 

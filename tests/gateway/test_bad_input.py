@@ -159,9 +159,8 @@ def test_a_compressed_body_that_cannot_be_read(
 
 UNKNOWN = [
     ("anthropic", "/v1/messages/batches"),
-    ("anthropic", "/messages"),
-    ("openai-chat", "/chat/completions"),
-    ("openai-chat", "/v1/v1/chat/completions"),
+    ("anthropic", "/proxy/messages"),
+    ("openai-chat", "/proxy/chat/completions"),
     ("openai-responses", "/v1/responses/resp_1/cancel"),
     ("gemini", "/v1beta/cachedContents"),
     ("gemini", "/v1beta/models/x:predict"),

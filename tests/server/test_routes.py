@@ -48,6 +48,41 @@ def test_a_call_with_openai_prefix_and_trailing_slash(path: str, route: Route, b
     assert find("POST", before + path + after, {}) == route
 
 
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/v1/v1/messages", Route("anthropic", "generate")),
+        ("/api/v1/v1/messages", Route("anthropic", "generate")),
+        ("/anthropic/v1/messages", Route("anthropic", "generate")),
+        ("/messages", Route("anthropic", "generate")),
+        ("/messages/count_tokens", Route("anthropic", "count_tokens")),
+        ("//v1/messages", Route("anthropic", "generate")),
+        ("/v1//chat/completions", Route("openai-chat", "generate")),
+        ("/chat/completions", Route("openai-chat", "generate")),
+        ("/v1/chat/completions/chat/completions", Route("openai-chat", "generate")),
+        ("/v1/openai/v1/chat/completions", Route("openai-chat", "generate")),
+        ("/v1beta/openai/chat/completions", Route("openai-chat", "generate")),
+        ("/v1beta/openai/embeddings", Route("openai-chat", "embed")),
+        ("/responses", Route("openai-responses", "generate")),
+        ("/v1/v1/responses/compact", Route("openai-responses", "compact", streams=False)),
+        ("/v1/v1/responses/resp_1/cancel", StoredRoute("resp_1", "cancel")),
+        ("/v1/v1beta/models/x:countTokens", Route("gemini", "count_tokens", "x", "v1beta", False)),
+        ("//v1beta/models/x:countTokens", Route("gemini", "count_tokens", "x", "v1beta", False)),
+    ],
+)
+def test_what_a_base_url_with_too_much_or_too_little_means(path: str, route: Route | StoredRoute) -> None:
+    assert find("POST", path, {}) == route
+
+
+@pytest.mark.parametrize(
+    ("path", "protocol"),
+    [("/v1/v1/models", "openai-chat"), ("/v1beta/openai/models", "openai-chat"), ("/v1/v1beta/models", "gemini")],
+)
+def test_the_list_of_models_below_such_a_base_url(path: str, protocol: str) -> None:
+    assert find("GET", path, {}) == ModelsRoute(protocol)  # type: ignore[arg-type]
+    assert find("GET", f"{path}/x", {}) == ModelsRoute(protocol, "x")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(("method", "operation", "streams"), GEMINI_METHODS)
 @pytest.mark.parametrize("version", ["v1beta", "v1", "v1alpha", ""])
 def test_a_gemini_call(method: str, operation: str, streams: bool, version: str) -> None:
@@ -63,6 +98,7 @@ def test_a_gemini_call(method: str, operation: str, streams: bool, version: str)
         ("models/together:zai-org/GLM-5.3", "together:zai-org/GLM-5.3"),
         ("models/100%sure", "100%sure"),
         ("tunedModels/mine", "tunedModels/mine"),
+        ("models/models/gemini-3-flash", "gemini-3-flash"),
     ],
 )
 def test_the_model_of_a_gemini_call(name: str, model: str) -> None:
@@ -119,11 +155,9 @@ def test_a_wrong_method_names_the_right_one(method: str, path: str, allowed: str
 @pytest.mark.parametrize(
     ("path", "hint"),
     [
-        ("/chat/completions", "end the base URL in /v1"),
-        ("/messages", "end the base URL in /v1"),
-        ("/v1/v1/messages", "too much at its end: /v1 "),
-        ("/v1/openai/v1/chat/completions", "too much at its end: /v1/openai "),
-        ("/v1/completions", "bm env"),
+        ("/proxy/v1/messages", "too much at its end: /proxy "),
+        ("/v1/threads/thread_1/messages", "bm env"),
+        ("/v1/completions", "only chat completions"),
         ("/v1beta/models/x:predict", "generateContent"),
         ("/v1/", "bm env"),
         ("/favicon.ico", "bm env"),
@@ -139,7 +173,7 @@ def test_an_unknown_path_names_the_likely_cause(path: str, hint: str) -> None:
     [
         ("/v1/messages/batches", BEARER, "anthropic"),
         ("/v1/v1/messages", {}, "anthropic"),
-        ("/chat/completions", {"x-api-key": "key"}, "openai-chat"),
+        ("/proxy/chat/completions", {"x-api-key": "key"}, "openai-chat"),
         ("/v1/responses/resp_1", {}, "openai-responses"),
         ("/v1beta/cachedContents", {}, "gemini"),
         ("/v1/models/x:streamGenerateContent", {}, "gemini"),
