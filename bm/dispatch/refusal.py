@@ -52,9 +52,11 @@ def _whole(seconds: float) -> int:
 def presentable(failure: Failure, provider: str, account: str) -> Failure:
     """An upstream's failure as the client may see it: one of bm's key in bm's words, which name the remedy.
 
-    A request that is declined gets the upstream's words, but not its 402 or 403, which tools take for their sign-in.
+    What is declined or limited gets the upstream's words, but not its 402 or 403, which tools take for their sign-in.
+    A status that says too large or too much is kept.
     """
-    if failure.kind == "declined":
+    declined = failure.kind == "declined" and failure.upstream_status not in (413, 429)
+    if declined or (failure.kind in LIMIT_FAILURES and failure.upstream_status in (402, 403)):
         return msgspec.structs.replace(failure, upstream_status=0, upstream_body=b"")
     if failure.kind not in KEY_FAILURES:
         return failure

@@ -129,13 +129,47 @@ _REGION = (
 _CONTENT = r"content polic|usage (?:guidelines|polic)|content violates|moderation|flagged|safety_check"
 """How services refuse the content of one request."""
 _DAILY = r"per[ _-]?day|\((?:TPD|RPD|ASPD)\)|\bdaily\b"
+_LONGER = (
+    r"\b(?:week|month)ly[\w /-]{0,20}\b(?:limit|cap|quota|allowance)|\bAPI calls / month"
+    r"|usage limit for this billing cycle"
+)
+"""A limit of weeks or months, which is asked for once a day.
+
+Ollama: perminder-klair/subwave#440 (2026-06-18); Kimi: kimi.com/code/docs/en/kimi-code/error-reference.html.
+"""
+_KEY_LIMIT = r"key limit exceeded \((?:dai|week|month)ly limit\)"
+"""The spending limit of a key, which its owner has set, returns by itself: gptme/gptme#1449 (2026-02-23)."""
+_NO_CREDIT = (
+    r"credits are depleted|used all available credits|insufficient (?:account )?balance|balance is insufficient"
+    r"|overdue balance|credit limit is insufficient|key limit exceeded"
+    r"|account\b.{0,80}\bis suspended\b.{0,80}(?:spending|billing)"
+)
+"""No credit by words alone.
+
+With 429: Google, dyad-sh/dyad#3626 (2026-06-10); xAI, continuedev/continue#10373 (2026-02-09); Z.AI,
+experientiallabs/experiential#958 (2026-09-15); Moonshot, forum.moonshot.ai/t/429-insufficient-balance/244.
+With 412: Fireworks, pollinations/pollinations#12136 (2026-07-01).
+"""
+_THROTTLED = r"allocated quota exceeded|exceeded your current quota\b.{0,120}(?:aliyun|alibabacloud)"
+"""Alibaba's limit of tokens per minute, with OpenAI's code for no credit: help.aliyun.com/en/model-studio/rate-limit"""
+_RESTRICTED = r"organization has been (?:disabled|restricted)|make sure your account is in good standing"
+"""An account that was closed, with 400: anthropics/claude-code#72457 (2026-06-30), songquanpeng/one-api#1764
+(2024-08-24), tencentmusic/supersonic#1572 (2024-08-16)."""
 
 _ROWS: tuple[Row, ...] = (
     # Groq refuses a malformed call of its own model. The request is sound.
     Row("malformed", "Groq", "tool_use_failed"),
     Row("quota_exhausted", "Anthropic", wording=r"specified (?:api )?usage limits|regain access"),
     # The request asks for more than the credit pays; a smaller one is served.
-    Row("declined", "OpenRouter", wording=r"can only afford [1-9]|fewer max_tokens", at=(402, 403)),
+    Row("declined", "OpenRouter", wording=r"can only afford [1-9]|fewer max_tokens(?!.*afford 0\b)", at=(402, 403)),
+    Row("quota_exhausted", "OpenRouter", wording=_KEY_LIMIT, at=(402, 403)),
+    # Each model has a free quota of its own, and it does not return: axoviq-ai/synthadoc#215 (2026-07-21).
+    Row("quota_exhausted", "Alibaba", "allocationquota.freetieronly", at=(400, 403, 429), code=NOT_IN_TIER),
+    Row("rate_limited", "Alibaba", wording=_THROTTLED, at=(429,)),
+    # Another service or a larger plan may take it: openclaw/openclaw#147644, anthropics/claude-code#44863.
+    Row("declined", "Groq, OpenAI", wording=r"request too large for .{0,160}\btokens per min", at=(413, 429)),
+    Row("declined", "Anthropic", wording=r"required for long context", at=(429,)),
+    Row("billing", "Google, xAI, Z.AI, Moonshot, Fireworks", wording=_NO_CREDIT, at=(403, 412, 429)),
     Row("billing", "OpenAI", "insufficient_quota billing_hard_limit_reached billing_not_active"),
     Row("billing", "DeepSeek", "insufficient_balance payment_required"),
     Row("billing", "Anthropic", "billing_error", wording=r"credit balance is too low|purchase credits"),
@@ -145,7 +179,9 @@ _ROWS: tuple[Row, ...] = (
     Row("upstream_auth", "Anthropic", "authentication_error"),
     Row("upstream_auth", "Google", "api_key_invalid api_key_expired access_token_expired credentials_missing"),
     Row("upstream_auth", "Google, xAI", wording=_BAD_KEY, at=(400, 403)),
-    # The region is that of the network, whatever the account.
+    Row("permission", "Anthropic, Groq, Alibaba", "organization_restricted arrearage", _RESTRICTED, at=(400,)),
+    # The region is that of the network, whatever the account. Anthropic's: anthropics/claude-code#30318.
+    Row("blocked", "Anthropic", wording=r"^request not allowed$", at=(403,)),
     Row("blocked", "OpenAI", "unsupported_country_region_territory"),
     Row("blocked", "Google, OpenAI, Anthropic", wording=_REGION, at=(400, 403, 451)),
     Row("context_too_long", "OpenAI", "context_length_exceeded too_many_prompt_tokens"),
@@ -164,6 +200,9 @@ _ROWS: tuple[Row, ...] = (
     Row("bad_request", "OpenAI", "invalid_prompt bio_policy misalignment_policy_violation data_residency_mismatch"),
     Row("quota_exhausted", "Google", wording=r"limit:\s*0(?![\d.])", at=(429,), code=NOT_IN_TIER),
     Row("quota_exhausted", "Google, OpenAI, Groq", wording=_DAILY, at=(429,)),
+    Row("quota_exhausted", "Ollama, Google, Cohere, Kimi", wording=_LONGER, at=(403, 429)),
+    # Alishahryar1/free-claude-code#1012 (2026-07-07)
+    Row("overloaded", "NVIDIA", wording=r"degraded function cannot be invoked", at=(400,)),
     Row("overloaded", "Anthropic, OpenAI", "overloaded_error slow_down server_is_overloaded"),
     Row("timeout", "OpenAI", "vector_store_timeout"),
 )
@@ -348,9 +387,11 @@ def _reasons(error: Json) -> list[str]:
 
 
 def _quotas(details: Any) -> list[str]:
-    """The names of the quotas that Google reports as used up."""
-    named = [string_of(object_of(row.get("metadata")).get("quota_limit")) for row in objects_of(details)]
-    return [*named, *map(limits.quota_of, limits.quota_violations(details))]
+    """The names of the quotas that Google reports as used up, and that one is 0 (tech-shrimp/gemini-playground#10)."""
+    about = [object_of(row.get("metadata")) for row in objects_of(details)]
+    named = [string_of(row.get("quota_limit")) for row in about]
+    none = ["limit: 0" for row in about if row.get("quota_limit_value") == "0"]
+    return [*named, *map(limits.quota_of, limits.quota_violations(details)), *none]
 
 
 def _message(value: Any) -> str:

@@ -7,7 +7,7 @@ from bm.dispatch.candidates import Candidate, Verdict
 from bm.dispatch.refusal import cooling_down, no_candidate, presentable, unavailable
 from bm.dispatch.snapshot import Limits
 from bm.dispatch.target import Target
-from bm.errors import Failure
+from bm.errors import Failure, FailureKind
 
 
 def candidate(verdict: Verdict, reason: str, provider: str = "gemini", context: int = 0) -> Candidate:
@@ -76,10 +76,16 @@ def test_a_failure_that_names_its_own_command_keeps_it() -> None:
     assert "(bm accounts login work)" in presentable(revoked, "gemini", "work").message
 
 
-def test_a_request_that_is_declined_is_no_matter_of_the_clients_sign_in() -> None:
-    failure = Failure(kind="declined", message="flagged", upstream_status=403, upstream_body=b"{}")
+@pytest.mark.parametrize(("kind", "status"), [("declined", 400), ("quota_exhausted", 429)])
+def test_what_is_declined_or_limited_is_no_matter_of_the_clients_sign_in(kind: FailureKind, status: int) -> None:
+    failure = Failure(kind=kind, message="flagged", upstream_status=403, upstream_body=b"{}")
     shown = presentable(failure, "openrouter", "main")
-    assert (shown.http_status, shown.message, shown.upstream_body) == (400, "flagged", b"")
+    assert (shown.http_status, shown.message, shown.upstream_body) == (status, "flagged", b"")
+
+
+def test_a_request_too_large_for_a_service_keeps_its_status() -> None:
+    failure = Failure(kind="declined", message="too large", upstream_status=413, upstream_body=b"{}")
+    assert presentable(failure, "groq", "main") == failure
 
 
 def test_what_a_service_said_of_an_account_stays_in_the_record() -> None:

@@ -60,7 +60,19 @@ INVALID = "invalid_request_error"
         (402, error("You requested up to 65536 tokens, but can only afford 41216."), "declined"),
         (402, error("You requested up to 65536 tokens, but can only afford 12."), "declined"),
         (402, error("You requested up to 9 tokens, but can only afford 0."), "billing"),
+        (402, error("requires more credits, or fewer max_tokens. You can only afford 0. See"), "billing"),
+        (402, error("requires more credits, or fewer max_tokens. You can only afford 90. See"), "declined"),
+        (403, error("Key limit exceeded (daily limit). Manage it using …", code=403), "quota_exhausted"),
+        (403, error("Key limit exceeded (monthly limit). Manage it using …", code=403), "quota_exhausted"),
+        (403, error("Key limit exceeded (total limit). Manage it using …", code=403), "billing"),
+        (403, error("You've reached your usage limit for this billing cycle."), "quota_exhausted"),
+        (429, {"error": "you have reached your weekly usage limit, upgrade for higher limits"}, "quota_exhausted"),
+        (429, {"message": "a Trial key, which is limited to 1000 API calls / month."}, "quota_exhausted"),
         (413, error("Request too large for model", code="rate_limit_exceeded", type="tokens"), "too_large"),
+        (413, error("Request too large for model `m` on tokens per minute (TPM): Limit 8, Requested 9"), "declined"),
+        (429, error("Request too large for m in organization o on tokens per min (TPM): Limit 8"), "declined"),
+        (429, error("Rate limit reached for m in organization o on tokens per min (TPM): Limit 8"), "rate_limited"),
+        (429, anthropic("rate_limit_error", "Extra usage is required for long context requests."), "declined"),
         (413, anthropic("request_too_large", "too large"), "too_large"),
         (401, error(code="invalid_api_key"), "upstream_auth"),
         (401, error(type=INVALID), "upstream_auth"),
@@ -71,6 +83,19 @@ INVALID = "invalid_request_error"
         (402, error("Insufficient Balance"), "billing"),
         (429, error(code="insufficient_quota", type="insufficient_quota"), "billing"),
         (400, anthropic(INVALID, "Your credit balance is too low to access the Anthropic API."), "billing"),
+        (429, error("Your prepayment credits are depleted.", status="RESOURCE_EXHAUSTED"), "billing"),
+        (429, {"code": "c", "error": "Your team t has either used all available credits or reached its"}, "billing"),
+        (429, error("Insufficient balance or no resource package. Please recharge.", code="1113"), "billing"),
+        (429, error("Your account o is suspended, please check your plan and billing details"), "billing"),
+        (412, error("Account a is suspended, possibly due to reaching the monthly spending limit"), "billing"),
+        (429, error("Allocated quota exceeded, please increase it.", code="insufficient_quota"), "rate_limited"),
+        (429, error("You exceeded your current quota. See aliyun.com", code="insufficient_quota"), "rate_limited"),
+        (429, error("You exceeded your current quota. See openai.com", code="insufficient_quota"), "billing"),
+        (400, anthropic(INVALID, "This organization has been disabled."), "permission"),
+        (400, error("Organization has been restricted.", code="organization_restricted"), "permission"),
+        (400, {"code": "Arrearage", "message": "Access denied"}, "permission"),
+        (403, {"error": {"type": "forbidden", "message": "Request not allowed"}}, "blocked"),
+        (400, {"status": 400, "detail": "Function 'f': DEGRADED function cannot be invoked"}, "overloaded"),
         (403, error(), "permission"),
         (403, error(code="unsupported_country_region_territory"), "blocked"),
         (400, anthropic("permission_error", "no"), "permission"),
@@ -114,6 +139,12 @@ def test_what_an_upstreams_error_means(status: int, document: Any, kind: Failure
     failure = decoded(status, document)
     assert (failure.kind, failure.upstream_status) == (kind, status)
     assert failure.message
+
+
+def test_a_free_quota_of_one_model_is_not_that_of_the_account() -> None:
+    code = "AllocationQuota.FreeTierOnly"
+    failure = decoded(403, error("The free quota has been exhausted.", code=code, type=code))
+    assert (failure.kind, failure.code) == ("quota_exhausted", "not_in_tier")
 
 
 PAGES = [
@@ -315,6 +346,19 @@ GOOGLES: list[tuple[str, int, Any, str, float | None, str]] = [
             "Quota exceeded for metric: x, limit: 0, model: gemini-3-pro\nPlease retry in 5s.",
             quota(MINUTE),
             RETRY,
+        ),
+        "quota_exhausted",
+        None,
+        "not_in_tier",
+    ),
+    (
+        "a project that has no quota",
+        429,
+        google(
+            429,
+            LIMITED,
+            "Quota exceeded for quota metric 'Generate Content API requests per minute'",
+            {"@type": INFO, "metadata": {"quota_limit_value": "0", "quota_limit": "RequestsPerMinutePerRegion"}},
         ),
         "quota_exhausted",
         None,
