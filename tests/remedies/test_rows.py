@@ -468,6 +468,13 @@ NAMED_OTHERWISE: dict[str, tuple[ProtocolName, str, Any, Any]] = {
         {"messages": [HI | {"function_call": None, "refusal": None}]},
         {"messages": [HI]},
     ),
+    "a member that must not be null": (
+        CHAT,
+        "'messages.1' : for 'role:assistant' the following must be satisfied"
+        "[('messages.1.function_call' : value must not be null)]",
+        {"messages": [HI, {"role": "assistant", "content": "a", "function_call": None, "tool_calls": None}]},
+        {"messages": [HI, {"role": "assistant", "content": "a"}]},
+    ),
     "a text in place of a list": (
         CHAT,
         "json: cannot unmarshal string into Go struct field ChatCompletionRequest.stop of type []string",
