@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import count
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import count, islice
 
 import msgspec
 
@@ -79,9 +79,9 @@ def paired(turns: Iterable[Turn]) -> tuple[Turn, ...]:
 def _with_own_ids(turns: list[Turn]) -> list[Turn]:
     """The turns with an id of its own for each call, and for its result: some servers number each answer anew."""
     ids = [part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall)]
-    if len(set(ids)) == len(ids):
+    if len({"", *ids}) == len(ids) + 1:
         return turns
-    seen: set[str] = set()
+    seen = {""}  # which some services give, and none takes
     waiting: dict[str, list[str]] = {}
     made = []
     for turn in turns:
@@ -99,10 +99,23 @@ def _with_own_id(part: Part, seen: set[str], waiting: dict[str, list[str]]) -> P
         return part
     own = part.id
     if own in seen:
-        own = next(other for number in count(2) if (other := f"{part.id}_{number}") not in seen)
+        own = next(other for number in count(2) if (other := f"{part.id or 'call'}_{number}") not in seen)
     seen.add(own)
     waiting.setdefault(part.id, []).append(own)
     return msgspec.structs.replace(part, id=own)
+
+
+def next_call(turns: Sequence[Turn]) -> ToolCall | None:
+    """The call that a result without an id answers: the first at the end of `turns` that has no result yet.
+
+    Some services give their calls empty ids, which stay in a history that moves to another
+    (https://github.com/openai/openai-agents-python/issues/237, March 2025).
+    """
+    parts = [part for turn in turns[-2:] if turn.role in ("assistant", "user") for part in turn.parts]
+    if len(turns) > 1 and turns[-1].role == "assistant":
+        parts = list(turns[-1].parts)
+    answered = sum(isinstance(part, ToolResult) for part in parts)
+    return next(islice((part for part in parts if isinstance(part, ToolCall)), answered, None), None)
 
 
 def _unanswered(calls: tuple[ToolCall, ...]) -> list[Turn]:

@@ -29,7 +29,27 @@ class _Call:
         self.name, self.choice = name, choice
         self.pieces: list[str] = []
         self._scanned = 0
-        self._in_string = self._in_escape = False
+        self._in_string = self._in_escape = self._repeats = False
+
+    def new_in(self, piece: str) -> str:
+        """What the next piece adds: some services repeat in it all that came before, or send all again at the end.
+
+        DeepSeek at Qianfan, MiMo and several gateways do (https://github.com/NousResearch/hermes-agent/pull/35718,
+        https://github.com/decolua/9router/pull/2869, https://github.com/Soju06/codex-lb/issues/284, read 2026-12-01).
+        """
+        if not self.pieces:
+            halves = (piece[: len(piece) // times] for times in (2, 3, 4) if "}{" in piece)
+            return next((h for h in halves if piece == h * (len(piece) // len(h)) and parsed_arguments(h)), piece)
+        if piece[:1] != "{":
+            return piece
+        known = "".join(self.pieces)
+        # Behind these an object may begin, and it may begin like the arguments.
+        is_plain = known.rstrip()[-1:] in ("", ":", "[", ",") or piece == known
+        if piece.startswith(known) and (self._repeats or not is_plain):
+            self._repeats = True
+            return piece[len(known) :]
+        given = parsed_arguments(known)
+        return piece if given is None or given != parsed_arguments(piece) else ""
 
     def with_escapes(self, piece: str) -> str:
         """The next piece with line ends and tabs inside strings as escapes.
@@ -108,8 +128,11 @@ class AnswerRepair:
                 self.calls[event.index] = _Call(name, event.choice)
 
     def _piece(self, event: PartDelta, call: _Call) -> Iterable[Event]:
-        if not self._passing and (text := call.with_escapes(event.text)) is not event.text:
-            event = PartDelta(event.index, text)
+        if event.text and not self._passing:
+            if not (new := call.new_in(event.text)):
+                return ()
+            if (text := call.with_escapes(new)) is not event.text:
+                event = PartDelta(event.index, text)
         call.pieces.append(event.text)
         return () if call.name in self._keys else (event,)
 

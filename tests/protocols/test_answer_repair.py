@@ -49,6 +49,30 @@ def test_line_ends_in_strings_of_arguments_become_escapes(size: int) -> None:
     assert isinstance(out[-1], End)
 
 
+@pytest.mark.parametrize(
+    ("pieces", "whole"),
+    [
+        (['{"a":', '"b"}', '{"a":"b"}'], '{"a":"b"}'),
+        (['{"a":', '"b"}', '{"a": "b"}'], '{"a":"b"}'),
+        (["{", '{"a', '{"a":', '{"a":"b', '{"a":"b"}', '{"a":"b"}'], '{"a":"b"}'),
+        (['{"a":"b"}' * 2], '{"a":"b"}'),
+        (['{"a":"b"}' * 3], '{"a":"b"}'),
+        (['{"a":', '{"a":1}}'], '{"a":{"a":1}}'),
+        (['{"a":"', "{", '","b":', '{"a":2}}'], '{"a":"{","b":{"a":2}}'),
+        (['{"a":"}{"}'], '{"a":"}{"}'),
+    ],
+)
+def test_arguments_that_a_service_repeats_are_passed_on_once(pieces: list[str], whole: str) -> None:
+    out = through([*call(*pieces), Finish("tool_calls"), End()])
+    assert "".join(event.text for event in out if isinstance(event, PartDelta)) == whole
+    assert isinstance(out[-1], End)
+
+
+@pytest.mark.parametrize("pieces", [['{"a":1}', '{"a":2}'], ["{", "{", "}"]])
+def test_other_arguments_behind_the_first_are_no_repetition(pieces: list[str]) -> None:
+    assert isinstance(through([*call(*pieces), Finish("tool_calls"), End()])[-1], Failed)
+
+
 def test_arguments_that_pass_through_are_only_checked() -> None:
     *_, last = through([*call(LINES), Finish("tool_calls"), End()], AnswerRepair(passing=True))
     assert isinstance(last, Failed)

@@ -110,8 +110,12 @@ def _descend(node: Json, clean: Callable[[Any], Json]) -> None:
             if not node[key]:
                 del node[key]
     for key in repair.SINGLE:
-        if isinstance(node.get(key), dict):
-            node[key] = clean(node[key])
+        if isinstance(given := node.get(key), dict):
+            node[key] = clean(given)
+            # What became weaker than it was said too much inside a `not`, and what became empty says nothing.
+            weaker = key == "not" and node[key].get("required") != given.get("required")
+            if given and (weaker or not node[key]):
+                del node[key]
 
 
 def object_schema(schema: Json | None) -> Json:

@@ -47,7 +47,7 @@ class _Choice:
         self._details: list[Json] = []
         self._unnumbered = False
         self.finish = self._stop_sequence = ""
-        self.names_finish = False
+        self.names_finish = self.resumed = False
         self._parts = parts
         self._splitter = TagSplitter(dialect.thinking_tag) if dialect.thinking_tag else None
 
@@ -186,14 +186,20 @@ class _Choice:
         self.pause()
         self._parts.close_choice(self.number)
 
-    def ends(self, choice: Json) -> None:
-        """Read a `finish_reason`. vLLM and SGLang name the stop sequence that matched."""
+    def ends(self, choice: Json, *, says: bool) -> None:
+        """Read a `finish_reason`. vLLM and SGLang name the stop sequence that matched.
+
+        Some services finish every chunk (https://github.com/su-kaka/gcli2api/issues/403, August 2026). So the last
+        reason counts, and a chunk that also says something closes nothing: its text may go on in the next.
+        """
         if not (finish := string_of(choice["finish_reason"])):
             return
-        if not self.finish:
+        if not self.finish or self.resumed:
             self.finish = finish
             self._stop_sequence = string_of(choice.get("stop_reason")) or string_of(choice.get("matched_stop"))
-        self.close()
+        if not says:
+            self.resumed = False
+            self.close()
 
     def is_complete(self) -> bool:
         """Whether the choice had all its content when the service sent `[DONE]`.
@@ -273,12 +279,15 @@ class ChatStreamDecoder(WireDecoder):
             decoder = self._choices[number] = _Choice(number, self._parts, self._dialect, self._model)
         # Some services end their stream with a whole `message` in place of a delta.
         delta = choice.get("delta") or (None if number in self._parts.begun else choice.get("message"))
+        says = False
         if isinstance(delta, dict):
+            says = any(value for key, value in delta.items() if key != "role")
+            decoder.resumed |= says and bool(decoder.finish)
             decoder.delta(delta)
         if "finish_reason" in choice:
             decoder.names_finish = True
         if choice.get("finish_reason"):
-            decoder.ends(choice)
+            decoder.ends(choice, says=says)
             if "usage" in choice:
                 # Moonshot has it there in a stream (https://github.com/earendil-works/pi/issues/2017, read 2026-12-01).
                 self._parts.use(decode_usage(choice["usage"]))
@@ -313,5 +322,5 @@ class ChatStreamDecoder(WireDecoder):
 
     @property
     def finished(self) -> bool:
-        """Whether every choice has a finish reason."""
-        return bool(self._choices) and all(choice.finish for choice in self._choices.values())
+        """Whether every choice has a finish reason after which nothing came."""
+        return bool(self._choices) and all(c.finish and not c.resumed for c in self._choices.values())

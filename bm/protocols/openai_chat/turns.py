@@ -8,7 +8,7 @@ import msgspec
 
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, ResultPart, Text, Thinking, ToolCall, ToolResult
-from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, paired
+from bm.chat.repair import GO_ON, NOT_CONTINUED, inline_system, next_call, paired
 from bm.chat.request import ChatRequest, Loss, Turn
 from bm.chat.signature import Signature
 from bm.names import CHAT
@@ -121,8 +121,8 @@ class _TurnReader:
         name = reading.string(message, "name", where) if "name" in message else ""
         if legacy:
             call_id = self._legacy_ids.get(name, "")
-        else:
-            call_id = reading.filled_string(message, "tool_call_id", where, "the id of the call that this answers")
+        elif not (call_id := reading.string(message, "tool_call_id", where)):
+            call_id = self._next_call_id(message, where)
         place = reading.join(where, "content")
         content = message.get("content")
         if isinstance(content, dict) and "type" not in content:
@@ -134,6 +134,13 @@ class _TurnReader:
             self.turns[-1] = Turn("user", (*last.parts, result))
         else:
             self.turns.append(Turn("user", (result,)))
+
+    def _next_call_id(self, message: Json, where: str) -> str:
+        """The id, which may be empty, of the call that a result without an id answers."""
+        call = next_call(self.turns)
+        if call is None:
+            return reading.filled_string(message, "tool_call_id", where, "the id of the call that this answers")
+        return call.id
 
 
 def decode_turns(body: Json, unread: reading.Unread) -> tuple[tuple[Turn, ...], tuple[Text, ...]]:

@@ -9,7 +9,7 @@ import msgspec
 from bm.chat import signature as signatures
 from bm.chat.capabilities import Capabilities
 from bm.chat.parts import Json, Media, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult, signed
-from bm.chat.repair import paired
+from bm.chat.repair import next_call, paired
 from bm.chat.request import ChatRequest, Loss, Role, Turn
 from bm.chat.signature import Signature, accepted, unwrap
 from bm.errors import Failure, RequestError
@@ -100,12 +100,21 @@ class TurnReader:
             self._append("assistant", [thinking])
 
     def _other(self, kind: str, item: Json, path: str) -> None:
+        if item.get("call_id") == "":
+            item = self._with_call_id(kind, item)
         if (call := items.decode_call(item, path, self._names)) is not None:
             self._append("assistant", [call])
         elif (result := items.decode_result(item, path)) is not None and not self._hosted_shell(item):
             self._append("user", [result])
         else:
             self._append("user" if kind in _FROM_CLIENT else "assistant", [items.of_vendor(kind, item)])
+
+    def _with_call_id(self, kind: str, item: Json) -> Json:
+        """An item whose `call_id` is empty: a call under its own id or a made one, or the result of the next call."""
+        if not kind.endswith("_output"):
+            return {**item, "call_id": item.get("id") or f"call_{len(self._turns)}"}
+        call = next_call(self.turns)
+        return item if call is None else {**item, "call_id": call.id}
 
     def _hosted_shell(self, item: Json) -> bool:
         """Whether this is the output of a shell that OpenAI ran, not the client."""

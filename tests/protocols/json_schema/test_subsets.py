@@ -61,6 +61,21 @@ GEMINI: list[tuple[str, Any, Any]] = [
         {"type": "object", "properties": {"a": {"$ref": "#/$defs/B"}}},
         {"type": "object", "properties": {"a": {}}},
     ),
+    (
+        "a not that would exclude more than was said goes, and so does an if that would always hold",
+        {
+            "type": "object",
+            "properties": {"a": A, "b": {"not": {"type": "null"}}},
+            "not": {"type": "object", "required": ["x"]},
+            "if": {"required": ["x"]},
+            "then": {"properties": {"a": A}},
+        },
+        {
+            "type": "object",
+            "properties": {"a": A, "b": {"not": {"type": "null"}}},
+            "then": {"type": "object", "properties": {"a": A}},
+        },
+    ),
     ("true is any schema", {"type": "object", "properties": {"p": True}}, {"type": "object", "properties": {"p": {}}}),
     (
         "a property that is false, and its requirement, go",

@@ -229,6 +229,20 @@ def test_usage_after_the_finish_reason_and_a_repeated_finish_reason_make_one_end
     assert fold(events).usage == Usage(input=1, output=1)
 
 
+def test_a_service_that_finishes_every_chunk_says_one_text() -> None:
+    raw = stream(
+        chunk({"content": "one "}, "stop"), chunk({"content": "text"}, "stop"), chunk({"content": "."}, "length")
+    )
+    assert parts(raw) == (Text("one text."),)
+    assert finish(raw).reason == "length"
+
+
+def test_a_service_that_finishes_every_chunk_has_ended_only_when_it_says_so() -> None:
+    chunks = [chunk({"content": "one "}, "stop"), chunk({"content": "te"}, "stop")]
+    assert failure_kind(decode(stream(*chunks, done=False))) == "truncated"
+    assert parts(stream(*chunks, chunk({}, "stop"), done=False)) == (Text("one te"),)
+
+
 def test_cumulative_usage_is_sent_only_when_it_changes() -> None:
     same = {"prompt_tokens": 5, "completion_tokens": 1}
     raw = stream(

@@ -154,6 +154,19 @@ def test_members_without_a_place_are_kept_and_echoes_of_an_answer_are_not() -> N
     ]
 
 
+def test_results_without_ids_answer_the_calls_in_their_order() -> None:
+    calls = [{**CALL, "id": ""}, {**CALL, "id": ""}]
+    results = [{"role": "tool", "tool_call_id": "", "content": text} for text in "12"]
+    once = {"role": "assistant", "tool_calls": calls[:1]}
+    messages = [USER, {"role": "assistant", "tool_calls": calls}, *results, once, {"role": "tool", "content": "3"}]
+    written = sent(client_request(messages=messages))["messages"]
+    asked = [call["id"] for message in written for call in message.get("tool_calls", ())]
+    assert [(m["tool_call_id"], m["content"]) for m in written if m["role"] == "tool"] == [
+        *zip(asked, "123", strict=True)
+    ]
+    assert len({"", *asked}) == 4
+
+
 @pytest.mark.parametrize(
     ("messages", "message"),
     [

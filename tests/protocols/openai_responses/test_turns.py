@@ -48,6 +48,23 @@ def test_a_message_needs_no_type_and_may_have_an_id_and_a_status() -> None:
     assert conversation.turns == (Turn("assistant", (Text("a"),)),)
 
 
+def test_results_with_an_empty_call_id_answer_the_calls_in_their_order() -> None:
+    calls = [{**CALL, "call_id": "", "id": f"fc_{number}"} for number in (1, 2)]
+    results = [{**RESULT, "call_id": "", "output": text} for text in "ab"]
+    turns = read(
+        said("user"), *calls, *results, {**CALL, "call_id": ""}, {**RESULT, "call_id": "", "output": "c"}
+    ).turns
+    asked = [part.id for turn in turns for part in turn.parts if isinstance(part, ToolCall)]
+    answered = [part for turn in turns for part in turn.parts if isinstance(part, ToolResult)]
+    assert [(part.call_id, part.texts) for part in answered] == [(i, [t]) for i, t in zip(asked, "abc", strict=True)]
+    assert len({"", *asked}) == 4
+
+
+def test_a_result_with_an_empty_call_id_that_answers_no_call_is_refused() -> None:
+    with pytest.raises(RequestError, match="call_id"):
+        read(said("user"), {**RESULT, "call_id": ""})
+
+
 def test_an_empty_text_of_the_assistant_is_left_out() -> None:
     assert read(said("assistant", ""), said("assistant", [{"type": "output_text", "text": ""}])).turns == ()
 
