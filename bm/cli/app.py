@@ -158,6 +158,7 @@ _group(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not running."""
+    _open_streams()
     admin.begin(sys.argv[1:] if arguments is None else arguments)
     try:
         app(arguments, prog_name="bm")
@@ -172,6 +173,17 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _open_streams() -> None:
+    """Open standard streams that are closed (`bm status >&-`, some task schedulers): they lead nowhere.
+
+    Otherwise Python has None in their place, and the next file or socket gets their number.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w"))
 
 
 def _reported() -> tuple[type[Exception], ...]:

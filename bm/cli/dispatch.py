@@ -117,7 +117,9 @@ def decision_of(paths: Paths, request: str) -> dict[str, Any]:
 
     daemon = admin.running(paths)
     found: dict[str, Any] | None
-    if daemon is None:
+    if not request or "/" in request:
+        found = None  # no id; in a path it would be another one
+    elif daemon is None:
         found = decision(admin.ledger(paths), request)
         found = found and found | {"advice": list(advice(found))}
     else:

@@ -35,6 +35,16 @@ def test_a_file_that_cannot_be_written_exits_with_1(bm: Bm, paths: Paths) -> Non
     assert bm("config", "set", "server.port", "1").code in (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("words", "closed", "code", "said"),
+    [("status --json", ">&-", 3, ""), ("doctor", ">&-", 1, ""), ("accounts add a", "<&-", 2, "no key given")],
+)
+def test_standard_streams_may_be_closed(words: str, closed: str, code: int, said: str) -> None:
+    command = f'"$0" -m bm {words} {closed}'
+    run = subprocess.run(["/bin/sh", "-c", command, sys.executable], capture_output=True, text=True, check=False)
+    assert (run.returncode, said in run.stderr, "Traceback" in run.stderr) == (code, True, False)
+
+
 def test_as_a_module_it_is_the_same_program() -> None:
     run = subprocess.run([sys.executable, "-m", "bm", "status"], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (3, "bm is not running (bm start)\n")

@@ -107,10 +107,11 @@ def test_why_explains_a_failover_with_and_without_a_daemon(bm: Bm, simulator: Si
     assert bm("why", "last", "--json").json["id"] == ids[1]
 
 
-def test_an_unknown_request(bm: Bm) -> None:
-    ran = bm("why", "req_unknown")
+@pytest.mark.parametrize("name", ["req_unknown", "", "../../models"])
+def test_an_unknown_request(bm: Bm, name: str) -> None:
+    ran = bm("why", name)
     assert (ran.code, ran.out) == (1, "")
-    assert "req_unknown is unknown" in ran.err
+    assert f"{name} is unknown" in ran.err
 
 
 def test_before_the_first_request(bm: Bm) -> None:
