@@ -281,8 +281,9 @@ class ChatStreamDecoder(WireDecoder):
         delta = choice.get("delta") or (None if number in self._parts.begun else choice.get("message"))
         says = False
         if isinstance(delta, dict):
-            says = any(value for key, value in delta.items() if key != "role")
-            decoder.resumed |= says and bool(decoder.finish)
+            if decoder.finish or choice.get("finish_reason"):
+                says = any(value for key, value in delta.items() if key != "role")
+                decoder.resumed |= says and bool(decoder.finish)
             decoder.delta(delta)
         if "finish_reason" in choice:
             decoder.names_finish = True
