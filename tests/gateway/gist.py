@@ -19,6 +19,9 @@ _SAID: Mapping[ProtocolName, Mapping[FinishReason, FinishReason]] = {
     "gemini": {"stop_sequence": "stop", "context_window": "length", "pause": "stop"},
 }
 """Stop reasons a protocol has no word for, and the word it has."""
+_BILLED_APART: Mapping[str, Any] = {
+    "audio_input": 0, "audio_output": 0, "image_output": 0, "searches": 0, "tier": "", "charged": None,
+}  # fmt: skip
 
 
 def differences(recorded: Iterable[Event], reported: Iterable[Event], client: ProtocolName) -> list[str]:
@@ -78,11 +81,15 @@ def _finish(choice: Choice, client: ProtocolName) -> FinishReason | None:
 
 
 def _usage(answer: ChatResponse, client: ProtocolName) -> Usage | None:
-    """The usage that reaches a client: Gemini has no word for what was written to a cache, only Anthropic for how long
-    that is kept; two demand some number."""
-    usage = answer.usage
-    if usage is None:
+    """The usage that reaches a client: none says what another's vendor bills apart, but for audio in Chat. Gemini
+    has no word for what was written to a cache, only Anthropic for how long that is kept; two demand some number."""
+    if answer.usage is None:
         return Usage() if client in ("anthropic", "gemini") else None
+    usage = msgspec.structs.replace(answer.usage, **_BILLED_APART)
+    if client == "openai-chat":
+        usage = msgspec.structs.replace(
+            usage, audio_input=answer.usage.audio_input, audio_output=answer.usage.audio_output
+        )
     if client == "gemini":
         usage = msgspec.structs.replace(usage, input=usage.input + usage.cache_write, cache_write=0)
     return usage if client == "anthropic" else msgspec.structs.replace(usage, cache_write_1h=0)

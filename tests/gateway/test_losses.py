@@ -57,6 +57,7 @@ CARRIED_OTHERWISE = {
     },
     "openai-chat": {
         "messages.content.input_audio.format": "known by the bytes",
+        "messages.tool_call_id": "a result without it answers the next call",
         "response_format.json_schema.name": "a label",
         "response_format.json_schema.strict": "other vendors always hold to the schema",
         "reasoning.effort": "another spelling of `reasoning_effort`",
